@@ -1,0 +1,62 @@
+"""Loading a model and opening a session the way the options ask for."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pyllama.commands import output
+
+if TYPE_CHECKING:
+    from pyllama.model import Model
+    from pyllama.session import Session
+
+DEFAULT_CONTEXT = 4096
+"""Tokens of context, at most, unless ``-c`` says otherwise. llama.cpp starts from all that the
+model was trained on, often 128k, and shrinks it to what fits the device, down to these 4096; here
+the size does not depend on how much memory happens to be free."""
+
+log = logging.getLogger(__name__)
+
+
+def load_model(path: Path | None, isa: str | None) -> Model:
+    """The model of ``-m``, or the built-in one, which is said on stderr."""
+    if path is None:
+        from pyllama import builtin
+
+        path = builtin.path()
+        output.note(f"no model given (-m FILE): using the built-in one, {path.name}")
+    log.info("loading %s", path)
+    from pyllama.model import Model
+
+    return Model.load(path, isa=isa)
+
+
+def open_session(
+    model: Model, *, context: int | None, batch: int, ubatch: int, threads: int
+) -> Session:
+    """A session with the sizes of ``-c``, ``-b``, ``-ub`` and ``-t``, and their defaults."""
+    from pyllama.session import Session
+    from pyllama.threads import default_threads
+
+    reason = "as asked"
+    if threads <= 0:
+        threads, reason = default_threads()
+    log.info("threads = %d (%s)", threads, reason)
+    return Session(
+        model,
+        context=context_size(context, model.config.context_length),
+        batch=batch,
+        ubatch=min(ubatch, batch),
+        threads=threads,
+    )
+
+
+def context_size(asked: int | None, trained: int) -> int:
+    """Tokens of context for what ``-c`` says (None: not given; 0: all that was trained)."""
+    if asked is None:
+        return min(trained, DEFAULT_CONTEXT)
+    if asked > trained:
+        log.warning("a context of %d tokens, but the model was trained on %d", asked, trained)
+    return asked or trained

@@ -1,0 +1,188 @@
+"""The options that several commands share: names, defaults and meaning are llama.cpp's.
+
+An option whose default is None means "not given": the default then comes from the model.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Model = Annotated[
+    Path | None,
+    typer.Option(
+        "-m",
+        "--model",
+        metavar="FILE",
+        help="GGUF model, or the first file of a split one.",
+        show_default="the built-in model",
+    ),
+]
+Prompt = Annotated[
+    str | None,
+    typer.Option("-p", "--prompt", metavar="TEXT", help="Text to continue.", show_default=False),
+]
+PromptFile = Annotated[
+    Path | None,
+    typer.Option(
+        "-f",
+        "--file",
+        metavar="FILE",
+        help="File with the prompt; one newline at its end is dropped.",
+        show_default=False,
+    ),
+]
+Escape = Annotated[
+    bool,
+    typer.Option(
+        "--escape/--no-escape",
+        "-e",
+        help=r"Replace \n \r \t \' \" \\ and \xHH in the prompt.",
+    ),
+]
+Context = Annotated[
+    int | None,
+    typer.Option(
+        "-c",
+        "--ctx-size",
+        metavar="N",
+        min=0,
+        help="Tokens of context; 0 for all that the model was trained on.",
+        show_default="the model's, at most 4096",
+    ),
+]
+Threads = Annotated[
+    int,
+    typer.Option(
+        "-t",
+        "--threads",
+        metavar="N",
+        min=-1,
+        max=512,
+        help="Threads; 0 or less for the physical cores this process may use.",
+    ),
+]
+Batch = Annotated[
+    int,
+    typer.Option(
+        "-b", "--batch-size", metavar="N", min=1, help="Prompt tokens given to the model at once."
+    ),
+]
+Ubatch = Annotated[
+    int,
+    typer.Option(
+        "-ub",
+        "--ubatch-size",
+        metavar="N",
+        min=1,
+        help="Prompt tokens computed at once, at most the batch.",
+    ),
+]
+Isa = Annotated[
+    str | None,
+    typer.Option(
+        "--isa",
+        metavar="NAME",
+        help="Instruction set to compile for.",
+        show_default="the best this processor has",
+    ),
+]
+Verbose = Annotated[
+    bool,
+    typer.Option(
+        "-v", "--verbose", "--log-verbose", help="Show the log, and tracebacks of failures."
+    ),
+]
+Perf = Annotated[bool, typer.Option("--perf/--no-perf", help="Show on stderr where the time went.")]
+
+_FROM_MODEL = "{}, or what the model's file says"
+
+Seed = Annotated[
+    int,
+    typer.Option(
+        "-s",
+        "--seed",
+        metavar="N",
+        min=-1,
+        max=2**32 - 1,
+        help="Seed of the random choices; -1 for another one each time.",
+    ),
+]
+Temperature = Annotated[
+    float | None,
+    typer.Option(
+        "--temp",
+        "--temperature",
+        metavar="N",
+        help="Temperature; 0 always takes the likeliest token.",
+        show_default=_FROM_MODEL.format("0.8"),
+    ),
+]
+TopK = Annotated[
+    int | None,
+    typer.Option(
+        "--top-k",
+        metavar="N",
+        help="Consider the N likeliest tokens; 0 for all.",
+        show_default=_FROM_MODEL.format("40"),
+    ),
+]
+TopP = Annotated[
+    float | None,
+    typer.Option(
+        "--top-p",
+        metavar="N",
+        min=0,
+        max=1,
+        help="Consider the likeliest tokens that together have this probability; 1 for all.",
+        show_default=_FROM_MODEL.format("0.95"),
+    ),
+]
+MinP = Annotated[
+    float | None,
+    typer.Option(
+        "--min-p",
+        metavar="N",
+        min=0,
+        max=1,
+        help="Consider tokens at least N times as likely as the likeliest; 0 for all.",
+        show_default=_FROM_MODEL.format("0.05"),
+    ),
+]
+RepeatPenalty = Annotated[
+    float | None,
+    typer.Option(
+        "--repeat-penalty",
+        metavar="N",
+        help="Makes tokens of the recent text less likely; 1 is off.",
+        show_default=_FROM_MODEL.format("1"),
+    ),
+]
+RepeatLastN = Annotated[
+    int | None,
+    typer.Option(
+        "--repeat-last-n",
+        metavar="N",
+        min=0,
+        help="How many tokens are the recent text; 0 turns all penalties off.",
+        show_default=_FROM_MODEL.format("64"),
+    ),
+]
+PresencePenalty = Annotated[
+    float,
+    typer.Option(
+        "--presence-penalty",
+        metavar="N",
+        help="Subtracted from the logit of tokens of the recent text.",
+    ),
+]
+FrequencyPenalty = Annotated[
+    float,
+    typer.Option(
+        "--frequency-penalty",
+        metavar="N",
+        help="Subtracted for each time that a token occurs in the recent text.",
+    ),
+]

@@ -1,0 +1,60 @@
+"""The tree of subcommands. A subcommand imports what it needs when it runs, so this is quick."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+
+from pyllama.commands.failures import explained
+from pyllama.commands.run import run
+from pyllama.commands.tokenize import tokenize
+
+COMMANDS: tuple[Callable[..., None], ...] = (run, tokenize)
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        # llama.cpp takes --top_k for --top-k.
+        "token_normalize_func": lambda name: name.replace("_", "-"),
+    },
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        from pyllama.commands import output
+
+        output.write(f"pyllama {version('pyllama')}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def pyllama(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """Run, measure and convert large language models in GGUF files."""
+    del version  # handled by its callback, before any subcommand
+
+
+def _guarded(command: Callable[..., None]) -> Callable[..., None]:
+    @functools.wraps(command)
+    def guarded(**options: object) -> None:
+        with explained(verbose=bool(options.get("verbose"))):
+            command(**options)
+
+    return guarded
+
+
+for _command in COMMANDS:
+    app.command()(_guarded(_command))

@@ -1,0 +1,136 @@
+"""What a block format tells the kernels: how its blocks become lanes, scales and offsets.
+
+A quantized block of ``block_size`` weights is described by three parts, all in the order of the
+weights::
+
+    weight[i] = scales[i // group] * lanes[i] + offsets[i // offset_group]
+
+``lanes`` are small integers, given in chunks of 32: u8 up to 127, or i8. Kernels never look into a
+block themselves, so a new format is one class here, whatever the instruction sets and matmuls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+import numpy as np
+
+from pyllama.gguf.types import TensorType
+from pyllama.kernels.language import Builder, Pointer, Value
+from pyllama.kernels.types import Type, f32, u8
+from pyllama.quants import FORMATS as REFERENCE
+
+CHUNK = 32
+"""Lanes of a chunk."""
+
+
+class Block:
+    """Reads the fields of one block by the names that its format declares: ``block.d``."""
+
+    def __init__(self, place: Pointer, layout: np.dtype[Any]) -> None:
+        self._place, self._layout = place, layout
+
+    def __getattr__(self, name: str) -> Any:
+        fields = self._layout.fields
+        if fields is None or name not in fields:
+            raise AttributeError(f"the block has no field {name!r}")
+        dtype, offset = fields[name][:2]
+        base, shape = dtype.subdtype or (dtype, ())
+        element = Type(base.kind, 8 * base.itemsize)
+        field = self._place.at(offset).of(element, aligned=False)
+        return field if shape else field[0]
+
+
+class Format(Protocol):
+    """A tensor type that matmuls read in place."""
+
+    type: TensorType
+
+    @property
+    def name(self) -> str:
+        """How ggml prints it; part of the names of kernels."""
+
+    def floats(self, k: Builder, row: Pointer, start: Value, count: int) -> Iterator[Value]:
+        """Weights ``start .. start + count`` of a row as f32 vectors in order.
+
+        ``start`` and ``count`` are multiples of the block size.
+        """
+
+
+class QuantizedFormat:
+    """A format whose blocks hold small integers with scales."""
+
+    type: TensorType
+    group: int
+    """Weights that share a scale."""
+    offset_group: int = 0
+    """Weights that share an offset; 0 where the format has none."""
+
+    def __init__(self) -> None:
+        self.layout = REFERENCE[self.type].dtype
+
+    def __repr__(self) -> str:
+        return self.name
+
+    @property
+    def name(self) -> str:
+        """How ggml prints it; part of the names of kernels."""
+        return self.type.label
+
+    @property
+    def block_size(self) -> int:
+        """Weights in a block."""
+        return self.type.block_size
+
+    def block(self, row: Pointer, index: Value | int) -> Block:
+        """Block ``index`` of a row of weights."""
+        k = row.k
+        return Block(row.of(u8).at(k.integer(index) * self.type.block_bytes), self.layout)
+
+    def lanes(self, k: Builder, block: Block) -> list[Value]:
+        """Chunks of 32 integers, in the order of the weights."""
+        raise TypeError(f"{type(self).__name__} does not say how its lanes are unpacked")
+
+    def scales(self, k: Builder, block: Block) -> Value:
+        """(block_size // group,) f32."""
+        raise TypeError(f"{type(self).__name__} does not say what its scales are")
+
+    def offsets(self, k: Builder, block: Block, scales: Value) -> Value | None:
+        """(block_size // offset_group,) f32, or None where there are none."""
+        return None
+
+    def floats(self, k: Builder, row: Pointer, start: Value, count: int) -> Iterator[Value]:
+        """See ``Format``."""
+        first = start // self.block_size
+        for b in range(count // self.block_size):
+            block = self.block(row, first + b)
+            scales = self.scales(k, block)
+            offsets = self.offsets(k, block, scales)
+            for c, chunk in enumerate(self.lanes(k, block)):
+                for part in range(0, CHUNK, k.f32_lanes):
+                    lanes = range(c * CHUNK + part, c * CHUNK + part + k.f32_lanes)
+                    value = chunk.take(range(part, part + k.f32_lanes)).to(f32)
+                    scale = scales.take([i // self.group for i in lanes])
+                    if offsets is None:
+                        yield value * scale
+                    else:
+                        offset = offsets.take([i // self.offset_group for i in lanes])
+                        yield k.fma(value, scale, offset)
+
+
+def nibbles(k: Builder, packed: Value) -> tuple[Value, Value]:
+    """The low and the high four bits of every byte."""
+    return packed & 15, packed >> 4
+
+
+def two_bits(block: Block) -> list[Value]:
+    """Chunks of 2-bit numbers in ``qs``: each 32 bytes hold four chunks, lowest bits first."""
+    return [
+        block.qs.load(32 * half, 32) >> 2 * part & 3 for half in range(2) for part in range(4)
+    ]
+
+
+def with_bit(k: Builder, lanes: Value, bits: Value, bit: int) -> Value:
+    """``lanes`` with ``1 << bit`` set where ``bits`` is true."""
+    return lanes | k.select(bits, k.const(lanes.type, 1 << bit), k.zero(lanes.type))

@@ -1,0 +1,40 @@
+"""Formats of 4-bit codes into sixteen values that lie denser around zero: IQ4_NL, IQ4_XS.
+
+The bit layouts are drawn in ``pyllama/quants/iq4.py``.
+"""
+
+from __future__ import annotations
+
+from pyllama.gguf.types import TensorType
+from pyllama.kernels.formats.base import Block, QuantizedFormat, nibbles
+from pyllama.kernels.language import Builder, Value
+from pyllama.kernels.types import f32, i32, u32
+from pyllama.quants import KVALUES_IQ4NL
+
+_VALUES = tuple(KVALUES_IQ4NL.tolist())
+
+
+class IQ4_NL(QuantizedFormat):
+    """``d * value[q]``, q: 4 bits."""
+
+    type = TensorType.IQ4_NL
+    group = 32
+
+    def lanes(self, k: Builder, block: Block) -> list[Value]:
+        groups = self.block_size // self.group
+        codes = [k.concat(nibbles(k, block.qs.load(16 * g, 16))) for g in range(groups)]
+        return [k.isa.lookup(k, _VALUES, q) for q in codes]
+
+    def scales(self, k: Builder, block: Block) -> Value:
+        return block.d.to(f32)
+
+
+class IQ4_XS(IQ4_NL):
+    """``d * (scale - 32) * value[q]``; eight groups of 32 with 6-bit scales."""
+
+    type = TensorType.IQ4_XS
+
+    def scales(self, k: Builder, block: Block) -> Value:
+        low = k.splat(block.scales_l.of(u32)[0], 8) >> k.vector(u32, range(0, 32, 4)) & 15
+        high = k.splat(block.scales_h.to(u32), 8) >> k.vector(u32, range(0, 16, 2)) & 3
+        return ((low | high << 4).bits_as(i32 * 8) - 32).to(f32) * block.d.to(f32)

@@ -1,0 +1,107 @@
+"""Formats of 256 weights in groups of 16 or 32 with small integer scales: Q2_K to Q6_K.
+
+The bit layouts are drawn in ``pyllama/quants``.
+"""
+
+from __future__ import annotations
+
+from pyllama.gguf.types import TensorType
+from pyllama.kernels.formats.base import Block, QuantizedFormat, nibbles, two_bits
+from pyllama.kernels.language import Builder, Value
+from pyllama.kernels.types import f32, i8, u8, u32
+
+
+def _bytes(k: Builder, *words: Value) -> Value:
+    """The bytes of several u32 words as one vector."""
+    return k.concat(words).bits_as(u8 * (4 * len(words)))
+
+
+class Q4_K(QuantizedFormat):
+    """``d * scale * q - dmin * min``; eight groups of 32 with 6-bit scale and min."""
+
+    type = TensorType.Q4_K
+    group = offset_group = 32
+
+    def lanes(self, k: Builder, block: Block) -> list[Value]:
+        return [half for j in range(4) for half in nibbles(k, block.qs.load(32 * j, 32))]
+
+    def scales(self, k: Builder, block: Block) -> Value:
+        low, _, high = (block.scales.of(u32)[i] for i in range(3))
+        packed = _bytes(k, low & 0x3F3F3F3F, (high & 0x0F0F0F0F) | (low >> 2 & 0x30303030))
+        return packed.to(f32) * block.d.to(f32)
+
+    def offsets(self, k: Builder, block: Block, scales: Value) -> Value | None:
+        _, low, high = (block.scales.of(u32)[i] for i in range(3))
+        packed = _bytes(k, low & 0x3F3F3F3F, (high >> 4 & 0x0F0F0F0F) | (low >> 2 & 0x30303030))
+        return packed.to(f32) * -block.dmin.to(f32)
+
+
+class Q5_K(Q4_K):
+    """As Q4_K with a fifth bit in ``qh``: bit ``g`` of byte ``l`` is for weight ``l`` of group ``g``."""
+
+    type = TensorType.Q5_K
+
+    def lanes(self, k: Builder, block: Block) -> list[Value]:
+        fifth = block.qh.load(0, 32)
+        return [low | (fifth >> g & 1) << 4 for g, low in enumerate(super().lanes(k, block))]
+
+
+class Q2_K(QuantizedFormat):
+    """``d * scale * q - dmin * min``; sixteen groups of 16 with 4-bit scale and min."""
+
+    type = TensorType.Q2_K
+    group = offset_group = 16
+
+    def lanes(self, k: Builder, block: Block) -> list[Value]:
+        return two_bits(block)
+
+    def scales(self, k: Builder, block: Block) -> Value:
+        return (block.scales.load(0, 16) & 15).to(f32) * block.d.to(f32)
+
+    def offsets(self, k: Builder, block: Block, scales: Value) -> Value | None:
+        return (block.scales.load(0, 16) >> 4).to(f32) * -block.dmin.to(f32)
+
+
+class Q3_K(QuantizedFormat):
+    """``d * (scale - 32) * (q - 4)``; sixteen groups of 16, the third bit of q in ``hmask``."""
+
+    type = TensorType.Q3_K
+    group = offset_group = 16
+
+    def lanes(self, k: Builder, block: Block) -> list[Value]:
+        third = block.hmask.load(0, 32)
+        return [low | (third >> c & 1) << 2 for c, low in enumerate(two_bits(block))]
+
+    def scales(self, k: Builder, block: Block) -> Value:
+        low, middle, high = (block.scales.of(u32)[i] for i in range(3))
+        fours = (low, middle, low >> 4, middle >> 4)
+        packed = _bytes(
+            k, *((four & 0x0F0F0F0F) | (high >> 2 * i & 0x03030303) << 4
+                 for i, four in enumerate(fours))
+        )  # fmt: skip
+        return (packed.bits_as(i8 * 16) - 32).to(f32) * block.d.to(f32)
+
+    def offsets(self, k: Builder, block: Block, scales: Value) -> Value | None:
+        return scales * -4
+
+
+class Q6_K(QuantizedFormat):
+    """``d * scale * (q - 32)``; sixteen groups of 16 with i8 scales, q: 4 bits and 2 bits."""
+
+    type = TensorType.Q6_K
+    group = offset_group = 16
+
+    def lanes(self, k: Builder, block: Block) -> list[Value]:
+        chunks = []
+        for half in range(2):
+            first, second = (nibbles(k, block.ql.load(64 * half + 32 * i, 32)) for i in range(2))
+            high = block.qh.load(32 * half, 32)
+            lows = (first[0], second[0], first[1], second[1])
+            chunks += [low | (high >> 2 * i & 3) << 4 for i, low in enumerate(lows)]
+        return chunks
+
+    def scales(self, k: Builder, block: Block) -> Value:
+        return block.scales.load(0, 16).to(f32) * block.d.to(f32)
+
+    def offsets(self, k: Builder, block: Block, scales: Value) -> Value | None:
+        return scales * -32

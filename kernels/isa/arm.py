@@ -1,0 +1,56 @@
+"""AArch64: NEON, with dot products where present."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pyllama.kernels.isa.base import ISA
+from pyllama.kernels.types import i8, i32
+
+if TYPE_CHECKING:
+    from pyllama.kernels.language import Builder, Value
+
+
+class NEON(ISA):
+    """128-bit vectors: every 64-bit Arm."""
+
+    name = "neon"
+    triple = "aarch64-unknown-linux-gnu"
+    cpu = "generic"
+    needs = ("neon",)
+    uses = ("dotprod", "fullfp16", "i8mm", "bf16")
+    vector_bytes = 16
+    tile_rows = 8
+    tile_vectors = 2
+
+    def dot(self, k: Builder, total: Value, w: Value, x: Value) -> Value:
+        if "dotprod" not in self.features:
+            return super().dot(k, total, w, x)
+        # sdot reads w as signed, which is right for u8 up to 127 too
+        parts = [
+            k.call(
+                "llvm.aarch64.neon.sdot.v4i32.v16i8",
+                i32 * 4,
+                total.take(range(at, at + 4)),
+                w.take(range(4 * at, 4 * at + 16)),
+                x.take(range(4 * at, 4 * at + 16)),
+            )
+            for at in range(0, total.type.lanes, 4)
+        ]
+        return k.concat(parts)
+
+    def pause(self, k: Builder) -> None:
+        k.call("llvm.aarch64.hint", None, k.const(i32, 1))
+
+    def lookup(self, k: Builder, table: tuple[int, ...], index: Value) -> Value:
+        values = k.vector(i8, table)
+        parts = [
+            k.call(
+                "llvm.aarch64.neon.tbl1.v16i8",
+                i8 * 16,
+                values,
+                index.take(range(at, at + 16)),
+            )
+            for at in range(0, index.type.lanes, 16)
+        ]
+        return k.concat(parts)

@@ -1,0 +1,74 @@
+"""What an instruction set offers to kernels: the lane vocabulary with its portable emission.
+
+An instruction set is a subclass that emits some words of the vocabulary better. Each word has its
+plain NumPy meaning, of the same name, in ``kernels/isa/meaning.py``; a test compares every pair.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pyllama.kernels.types import f32, i8, i16, i32, u8, u16, u32
+
+if TYPE_CHECKING:
+    from pyllama.kernels.language import Builder, Value
+
+
+class ISA:
+    """An instruction set. The methods of this class emit portable LLVM vector code."""
+
+    name = "portable"
+    triple = "x86_64-unknown-linux-gnu"
+    cpu = "x86-64"
+    needs: tuple[str, ...] = ()  # LLVM features that the processor must have
+    uses: tuple[str, ...] = ()  # further features that are used where present
+    vector_bytes = 16
+    dot_lanes = 32  # bytes that one dot product instruction takes at most
+    tile_rows = 4  # rows of weights in a register tile of the batch matmul
+    tile_vectors = 2  # vectors of tokens in it
+
+    def __init__(self, features: frozenset[str] = frozenset()) -> None:
+        """``features``: what the processor at hand has, in LLVM's names."""
+        self.features = tuple(f for f in (*self.needs, *self.uses) if f in features)
+
+    @property
+    def key(self) -> str:
+        """Name and features, which together decide what code is emitted."""
+        return "+".join((self.name, *self.features))
+
+    def dot(self, k: Builder, total: Value, w: Value, x: Value) -> Value:
+        """``total[i] + sum of w[4i+j] * x[4i+j] for j in 0..3``.
+
+        total: (n,) i32; w: (4n,) u8 up to 127, or i8 above -128; x: (4n,) i8 above -128.
+        """
+        products = w.to(i16) * x.to(i16)
+        lanes = range(0, products.type.lanes, 2)
+        pairs = products.take(lanes).to(i32) + products.take([i + 1 for i in lanes]).to(i32)
+        halves = range(0, pairs.type.lanes, 2)
+        return total + pairs.take(halves) + pairs.take([i + 1 for i in halves])
+
+    def lookup(self, k: Builder, table: tuple[int, ...], index: Value) -> Value:
+        """``table[index]``: a table of 16 i8, index: (n,) u8 below 16."""
+        values = k.vector(i8, table)
+        return k.concat([k.lane_of(values, index[i]) for i in range(index.type.lanes)])
+
+    def bits(self, k: Builder, mask: Value) -> Value:
+        """The bits of a u32 as 32 booleans, lowest first."""
+        places = k.vector(u8, [1 << i % 8 for i in range(32)])
+        spread = mask.bits_as(u8 * 4).take([i // 8 for i in range(32)])
+        return (spread & places).differs(0)
+
+    def pause(self, k: Builder) -> None:
+        """Tell the processor that this is a waiting loop."""
+
+    def bf16_to_f32(self, k: Builder, value: Value) -> Value:
+        """bfloat16 (as u16) to float32."""
+        return (value.to(u32) << 16).bits_as(f32 * value.type.lanes)
+
+    def f32_to_bf16(self, k: Builder, value: Value) -> Value:
+        """float32 to bfloat16 (as u16), nearest even; a NaN stays a NaN."""
+        bits = value.bits_as(u32 * value.type.lanes)
+        rounded = bits + 0x7FFF + ((bits >> 16) & 1)
+        is_nan = (bits & 0x7FFFFFFF) > 0x7F800000
+        return (k.select(is_nan, bits | 0x400000, rounded) >> 16).to(u16)
+

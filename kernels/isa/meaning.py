@@ -1,0 +1,38 @@
+"""The lane vocabulary in plain NumPy: what each method of ``ISA`` means."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+
+
+def dot(total: Array, w: Array, x: Array) -> Array:
+    """total: (n,) i32; w: (4n,) u8 or i8; x: (4n,) i8 -> (n,) i32."""
+    products = w.astype(np.int32) * x.astype(np.int32)
+    return total + products.reshape(-1, 4).sum(axis=1, dtype=np.int32)
+
+
+def lookup(table: tuple[int, ...], index: Array) -> Array:
+    """index: (n,) u8 below 16 -> (n,) i8."""
+    return np.array(table, np.int8)[index]
+
+
+def bits(mask: int) -> Array:
+    """A u32 -> (32,) booleans, lowest bit first."""
+    return np.array([mask >> i & 1 for i in range(32)], bool)
+
+
+def bf16_to_f32(value: Array) -> Array:
+    """(n,) u16 -> (n,) f32."""
+    return (value.astype(np.uint32) << 16).view(np.float32)
+
+
+def f32_to_bf16(value: Array) -> Array:
+    """(n,) f32 -> (n,) u16, nearest even; a NaN stays a NaN."""
+    bits = value.view(np.uint32)
+    rounded = bits + 0x7FFF + ((bits >> 16) & 1)
+    chosen = np.where((bits & 0x7FFFFFFF) > 0x7F800000, bits | 0x400000, rounded)
+    return (chosen >> 16).astype(np.uint16)

@@ -1,0 +1,87 @@
+"""Intel and AMD: AVX2 and AVX-512."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pyllama.kernels.isa.base import ISA
+from pyllama.kernels.types import boolean, i8, i16, i32
+
+if TYPE_CHECKING:
+    from pyllama.kernels.language import Builder, Value
+
+
+class AVX2(ISA):
+    """256-bit vectors: Haswell (2013), Zen (2017) and later."""
+
+    name = "avx2"
+    cpu = "x86-64-v3"
+    needs = ("avx2", "fma", "f16c", "bmi", "bmi2", "lzcnt", "popcnt")
+    vector_bytes = 32
+    tile_rows = 4
+    tile_vectors = 3
+
+    def dot(self, k: Builder, total: Value, w: Value, x: Value) -> Value:
+        if w.type.kind == "i":  # maddubs wants its first operand unsigned: move w's sign to x
+            w, x = self._absolute(k, w), self._signed_like(k, x, w)
+        lanes = w.type.lanes
+        pairs = k.call("llvm.x86.avx2.pmadd.ub.sw", i16 * (lanes // 2), w, x)
+        ones = k.const(pairs.type, 1)
+        return total + k.call("llvm.x86.avx2.pmadd.wd", i32 * (lanes // 4), pairs, ones)
+
+    def pause(self, k: Builder) -> None:
+        k.call("llvm.x86.sse2.pause", None)
+
+    def lookup(self, k: Builder, table: tuple[int, ...], index: Value) -> Value:
+        halves = k.vector(i8, table * 2)
+        return k.call("llvm.x86.avx2.pshuf.b", halves.type, halves, index)
+
+    def bits(self, k: Builder, mask: Value) -> Value:
+        return mask.bits_as(boolean * 32)
+
+    @staticmethod
+    def _absolute(k: Builder, value: Value) -> Value:
+        return k.select(value < 0, -value, value)
+
+    @staticmethod
+    def _signed_like(k: Builder, x: Value, sign: Value) -> Value:
+        return k.call("llvm.x86.avx2.psign.b", x.type, x, sign)
+
+
+class AVXVNNI(AVX2):
+    """AVX2 with the int8 dot product of 256 bits: Alder Lake (2021), Zen 5 and later."""
+
+    name = "avxvnni"
+    needs = (*AVX2.needs, "avxvnni")
+
+    def dot(self, k: Builder, total: Value, w: Value, x: Value) -> Value:
+        if w.type.kind == "i":
+            w, x = self._absolute(k, w), self._signed_like(k, x, w)
+        return k.call(f"llvm.x86.avx512.vpdpbusd.{8 * w.type.lanes}", total.type, total, w, x)
+
+
+class AVX512(AVX2):
+    """512-bit vectors: Skylake-X (2017), Zen 4 (2022) and later; VNNI dot products where present."""
+
+    name = "avx512"
+    cpu = "x86-64-v4"
+    needs = (*AVX2.needs, "avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl")
+    uses = ("avx512vnni", "avx512vbmi", "avx512bf16", "avx512fp16")
+    vector_bytes = 64
+    dot_lanes = 64
+    tile_rows = 8
+    tile_vectors = 2
+
+    def dot(self, k: Builder, total: Value, w: Value, x: Value) -> Value:
+        lanes = w.type.lanes
+        if w.type.kind == "i":
+            x = k.select(w < 0, -x, x) if lanes == 64 else self._signed_like(k, x, w)
+            w = self._absolute(k, w)
+        if "avx512vnni" in self.features:
+            return k.call(f"llvm.x86.avx512.vpdpbusd.{8 * lanes}", total.type, total, w, x)
+        family = "llvm.x86.avx512.p{}.512" if lanes == 64 else "llvm.x86.avx2.p{}"
+        pairs = k.call(family.format("maddubs.w" if lanes == 64 else "madd.ub.sw"),
+                       i16 * (lanes // 2), w, x)  # fmt: skip
+        ones = k.const(pairs.type, 1)
+        name = family.format("maddw.d" if lanes == 64 else "madd.wd")
+        return total + k.call(name, i32 * (lanes // 4), pairs, ones)

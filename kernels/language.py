@@ -1,0 +1,545 @@
+"""The kernel language: Python that reads like the maths and writes LLVM IR.
+
+A kernel is a Python function that receives a ``Builder`` and combines ``Value`` objects with
+operators. Control flow is a ``with`` statement, memory is a ``Pointer`` that is indexed in elements::
+
+    with k.loop(n) as i:
+        out[i] = x[i] * scale
+
+Python loops in a kernel run while it is built: they unroll.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from llvmlite import ir
+
+from pyllama.kernels.types import Type, boolean, f32, i64, pointer, u8, u32
+
+if TYPE_CHECKING:
+    from pyllama.kernels.isa.base import ISA
+
+Number = int | float
+
+_FLOATS = {16: ir.HalfType, 32: ir.FloatType, 64: ir.DoubleType}
+
+
+def ir_type(type: Type | None) -> ir.Type:
+    """The LLVM type of a value; ``None`` stands for no value."""
+    if type is None:
+        return ir.VoidType()
+    if type.kind == "p":
+        return ir.PointerType()
+    scalar = _FLOATS[type.bits]() if type.is_float else ir.IntType(type.bits)
+    return scalar if type.lanes == 1 else ir.VectorType(scalar, type.lanes)
+
+
+def function_ir(
+    name: str, isa: ISA, parameters: Sequence[Type], returns: Type | None, write: Callable[..., Any]
+) -> str:
+    """LLVM IR of a module with one function, whose body ``write(k, *arguments)`` builds.
+
+    ``write`` returns the function's result, where it has one.
+    """
+    module = ir.Module(name)
+    module.triple = isa.triple
+    signature = ir.FunctionType(ir_type(returns), [ir_type(p) for p in parameters])
+    function = ir.Function(module, signature, name)
+    function.attributes.add("nounwind")
+    k = Builder(function, isa)
+    result = write(k, *(Value(k, a, t) for a, t in zip(function.args, parameters, strict=True)))
+    if returns is None:
+        k.ir.ret_void()
+    else:
+        k.ir.ret(result.ir)
+    return str(module)
+
+
+class Value:
+    """A scalar or a vector in a register."""
+
+    __slots__ = ("ir", "k", "type")
+
+    def __init__(self, k: Builder, value: ir.Value, type: Type) -> None:
+        self.k, self.ir, self.type = k, value, type
+
+    def _binary(self, other: Value | Number, integer: str, floating: str = "") -> Value:
+        a, b = self.k.matched(self, other)
+        operation = floating if a.type.is_float else integer
+        return Value(self.k, getattr(self.k.ir, operation)(a.ir, b.ir), a.type)
+
+    def __add__(self, other: Value | Number) -> Value:
+        return self._binary(other, "add", "fadd")
+
+    def __sub__(self, other: Value | Number) -> Value:
+        return self._binary(other, "sub", "fsub")
+
+    def __mul__(self, other: Value | Number) -> Value:
+        return self._binary(other, "mul", "fmul")
+
+    def __truediv__(self, other: Value | Number) -> Value:
+        return self._binary(other, "", "fdiv")
+
+    def __floordiv__(self, other: Value | Number) -> Value:
+        return self._binary(other, "udiv" if self.type.kind == "u" else "sdiv")
+
+    def __mod__(self, other: Value | Number) -> Value:
+        return self._binary(other, "urem" if self.type.kind == "u" else "srem")
+
+    def __and__(self, other: Value | Number) -> Value:
+        return self._binary(other, "and_")
+
+    def __or__(self, other: Value | Number) -> Value:
+        return self._binary(other, "or_")
+
+    def __xor__(self, other: Value | Number) -> Value:
+        return self._binary(other, "xor")
+
+    def __lshift__(self, other: Value | Number) -> Value:
+        return self._binary(other, "shl")
+
+    def __rshift__(self, other: Value | Number) -> Value:
+        return self._binary(other, "lshr" if self.type.kind == "u" else "ashr")
+
+    def __radd__(self, other: Number) -> Value:
+        return self + other
+
+    def __rmul__(self, other: Number) -> Value:
+        return self * other
+
+    def __rsub__(self, other: Number) -> Value:
+        return self.k.like(self, other) - self
+
+    def __rtruediv__(self, other: Number) -> Value:
+        return self.k.like(self, other) / self
+
+    def __neg__(self) -> Value:
+        return self.k.zero(self.type) - self
+
+    def _compare(self, other: Value | Number, sign: str) -> Value:
+        a, b = self.k.matched(self, other)
+        build = self.k.ir
+        if a.type.is_float:
+            result = build.fcmp_ordered(sign, a.ir, b.ir)
+        elif a.type.kind == "u":
+            result = build.icmp_unsigned(sign, a.ir, b.ir)
+        else:
+            result = build.icmp_signed(sign, a.ir, b.ir)
+        return Value(self.k, result, boolean * a.type.lanes)
+
+    def __lt__(self, other: Value | Number) -> Value:
+        return self._compare(other, "<")
+
+    def __le__(self, other: Value | Number) -> Value:
+        return self._compare(other, "<=")
+
+    def __gt__(self, other: Value | Number) -> Value:
+        return self._compare(other, ">")
+
+    def __ge__(self, other: Value | Number) -> Value:
+        return self._compare(other, ">=")
+
+    def equals(self, other: Value | Number) -> Value:
+        """Lane-wise equality (``==`` keeps Python's meaning)."""
+        return self._compare(other, "==")
+
+    def differs(self, other: Value | Number) -> Value:
+        """Lane-wise inequality (``!=`` keeps Python's meaning)."""
+        return self._compare(other, "!=")
+
+    def __getitem__(self, lane: int) -> Value:
+        """One lane of a vector."""
+        index = ir.Constant(ir.IntType(32), lane)
+        return Value(self.k, self.k.ir.extract_element(self.ir, index), self.type.scalar)
+
+    def to(self, scalar: Type) -> Value:
+        """Convert every lane by value (widen, narrow, integer to float and back)."""
+        target = scalar * self.type.lanes
+        if self.type == target:
+            return self
+        operation = _conversion(self.type, target)
+        value = getattr(self.k.ir, operation)(self.ir, ir_type(target)) if operation else self.ir
+        return Value(self.k, value, target)
+
+    def bits_as(self, type: Type) -> Value:
+        """The same bits seen as another type of the same size."""
+        return Value(self.k, self.k.ir.bitcast(self.ir, ir_type(type)), type)
+
+    def take(self, lanes: Sequence[int]) -> Value:
+        """The vector ``[self[i] for i in lanes]``; the lanes are constants."""
+        if self.type.lanes == 1:
+            return self.k.splat(self, len(lanes))
+        return self.k.shuffle(self, self, lanes)
+
+    def sum(self) -> Value:
+        """Sum of all lanes, added pairwise."""
+        return self._fold(lambda a, b: a + b)
+
+    def max(self) -> Value:
+        """Largest lane."""
+        return self._fold(self.k.max)
+
+    def _fold(self, combine: Any) -> Value:
+        value = self
+        while value.type.lanes > 1:
+            half = value.type.lanes // 2
+            value = combine(value.take(range(half)), value.take(range(half, 2 * half)))
+        return value
+
+
+def _conversion(source: Type, target: Type) -> str:
+    """Name of the LLVM cast between two types of equally many lanes; empty when bits stay."""
+    if source.is_float and target.is_float:
+        return "fpext" if target.bits > source.bits else "fptrunc"
+    if source.is_float:
+        return "fptoui" if target.kind == "u" else "fptosi"
+    if target.is_float:
+        return "uitofp" if source.kind == "u" else "sitofp"
+    if target.bits == source.bits:
+        return ""
+    if target.bits < source.bits:
+        return "trunc"
+    return "zext" if source.kind == "u" else "sext"
+
+
+class Pointer:
+    """Memory that is indexed in elements of one scalar type.
+
+    ``aligned`` says that the address is a multiple of the element's size; blocks of quantized
+    weights are not.
+    """
+
+    __slots__ = ("aligned", "element", "ir", "k")
+
+    def __init__(self, k: Builder, address: ir.Value, element: Type, aligned: bool = True) -> None:
+        self.k, self.ir, self.element, self.aligned = k, address, element, aligned
+
+    def at(self, index: Value | int) -> Pointer:
+        """The memory that starts at element ``index``."""
+        offset = self.k.integer(index).ir
+        address = self.k.ir.gep(self.ir, [offset], source_etype=ir_type(self.element))
+        return Pointer(self.k, address, self.element, self.aligned)
+
+    def at_byte(self, offset: Value | int) -> Pointer:
+        """The memory that starts ``offset`` bytes further on."""
+        return self.of(u8).at(offset).of(self.element)
+
+    def of(self, element: Type, aligned: bool | None = None) -> Pointer:
+        """The same address with elements of another type."""
+        return Pointer(self.k, self.ir, element, self.aligned if aligned is None else aligned)
+
+    @property
+    def address(self) -> Value:
+        """The address itself, to be passed on."""
+        return Value(self.k, self.ir, pointer)
+
+    def load(self, index: Value | int, lanes: int = 1) -> Value:
+        """``lanes`` consecutive elements."""
+        type = self.element * lanes
+        place = self.at(index)
+        return Value(self.k, self.k.ir.load(place.ir, typ=ir_type(type), align=self._align), type)
+
+    def store(self, index: Value | int, value: Value) -> None:
+        """Write the lanes of ``value`` to consecutive elements."""
+        self.k.ir.store(value.ir, self.at(index).ir, align=self._align)
+
+    @property
+    def _align(self) -> int:
+        return max(1, self.element.bits // 8) if self.aligned else 1
+
+    def __getitem__(self, index: Value | int) -> Value:
+        return self.load(index)
+
+    def __setitem__(self, index: Value | int, value: Value) -> None:
+        self.store(index, value)
+
+
+class Variable:
+    """A value that changes: ``total.value = total.value + x``. LLVM keeps it in a register."""
+
+    __slots__ = ("_address", "_k", "_type")
+
+    def __init__(self, k: Builder, initial: Value) -> None:
+        self._k, self._type = k, initial.type
+        with k.ir.goto_entry_block():
+            self._address = k.ir.alloca(ir_type(initial.type))
+        self.value = initial
+
+    @property
+    def value(self) -> Value:
+        """What the variable holds now."""
+        return Value(self._k, self._k.ir.load(self._address, typ=ir_type(self._type)), self._type)
+
+    @value.setter
+    def value(self, value: Value) -> None:
+        self._k.ir.store(value.ir, self._address)
+
+
+class _FunctionPointer:
+    """What llvmlite's ``call`` wants of a callee, for an address known only when the code runs."""
+
+    def __init__(self, address: ir.Value, signature: ir.FunctionType) -> None:
+        self.type, self.function_type = address.type, signature
+        self.get_reference = address.get_reference
+
+
+class Builder:
+    """Writes one function. ``isa`` is the instruction set it is written for."""
+
+    def __init__(self, function: ir.Function, isa: ISA) -> None:
+        self.function, self.isa = function, isa
+        self.ir = ir.IRBuilder(function.append_basic_block("entry"))
+
+    # Constants and operands
+
+    def const(self, type: Type, value: Number) -> Value:
+        """The same constant in every lane."""
+        scalar = ir.Constant(ir_type(type.scalar), float(value) if type.is_float else int(value))
+        if type.lanes == 1:
+            return Value(self, scalar, type)
+        return Value(self, ir.Constant(ir_type(type), [scalar] * type.lanes), type)
+
+    def zero(self, type: Type) -> Value:
+        """Zero in every lane."""
+        return self.const(type, 0)
+
+    def vector(self, scalar: Type, values: Sequence[Number]) -> Value:
+        """A constant vector."""
+        lanes = [ir.Constant(ir_type(scalar), v) for v in values]
+        type = scalar * len(lanes)
+        return Value(self, ir.Constant(ir_type(type), lanes), type)
+
+    def table(self, name: str, element: Type, values: Sequence[Number] | np.ndarray) -> Pointer:
+        """A constant array of the module; the same name always means the same values."""
+        module = self.function.module
+        place = module.globals.get(name)
+        if place is None:
+            data = bytearray(np.asarray(values, element.numpy).tobytes())
+            constant = ir.Constant(ir.ArrayType(ir.IntType(8), len(data)), data)
+            place = ir.GlobalVariable(module, constant.type, name)
+            place.linkage, place.global_constant, place.align = "internal", True, 64
+            place.initializer = constant
+        return Pointer(self, place, element)
+
+    def integer(self, value: Value | int) -> Value:
+        """An ``i64``, as indices are."""
+        return value.to(i64) if isinstance(value, Value) else self.const(i64, value)
+
+    def like(self, model: Value, number: Number) -> Value:
+        """A constant of the type of ``model``."""
+        return self.const(model.type, number)
+
+    def matched(self, a: Value, b: Value | Number) -> tuple[Value, Value]:
+        """Both operands with the same number of lanes: numbers and scalars are repeated."""
+        if not isinstance(b, Value):
+            return a, self.like(a, b)
+        if a.type.lanes == 1 and b.type.lanes > 1:
+            return self.splat(a, b.type.lanes), b
+        if b.type.lanes == 1 and a.type.lanes > 1:
+            return a, self.splat(b, a.type.lanes)
+        if (a.type.is_float, a.type.bits) != (b.type.is_float, b.type.bits):
+            raise TypeError(f"operands of types {a.type} and {b.type}")
+        return a, b
+
+    # Vectors
+
+    def splat(self, value: Value, lanes: int) -> Value:
+        """A vector with ``value`` in every lane."""
+        if lanes == 1:
+            return value
+        type = value.type * lanes
+        start = ir.Constant(ir_type(type), ir.Undefined)
+        one = self.ir.insert_element(start, value.ir, ir.Constant(ir.IntType(32), 0))
+        mask = ir.Constant(ir.VectorType(ir.IntType(32), lanes), [0] * lanes)
+        return Value(self, self.ir.shuffle_vector(one, start, mask), type)
+
+    def shuffle(self, a: Value, b: Value, lanes: Sequence[int]) -> Value:
+        """Lanes of ``a`` (counted from 0) and of ``b`` (counted on from the lanes of ``a``)."""
+        mask = ir.Constant(ir.VectorType(ir.IntType(32), len(lanes)), list(lanes))
+        result = Value(self, self.ir.shuffle_vector(a.ir, b.ir, mask), a.type * len(lanes))
+        return result[0] if len(lanes) == 1 else result
+
+    def concat(self, parts: Sequence[Value]) -> Value:
+        """One vector of all lanes in order; the parts are equally long, their number a power of 2."""
+        values = list(parts)
+        while len(values) > 1:
+            lanes = values[0].type.lanes
+            values = [
+                self.shuffle(a, b, range(2 * lanes)) if lanes > 1 else self.pair(a, b)
+                for a, b in zip(values[::2], values[1::2], strict=True)
+            ]
+        return values[0]
+
+    def pair(self, a: Value, b: Value) -> Value:
+        """A vector of two scalars."""
+        lane = ir.IntType(32)
+        start = ir.Constant(ir_type(a.type * 2), ir.Undefined)
+        first = self.ir.insert_element(start, a.ir, ir.Constant(lane, 0))
+        return Value(self, self.ir.insert_element(first, b.ir, ir.Constant(lane, 1)), a.type * 2)
+
+    def lane_of(self, vector: Value, lane: Value) -> Value:
+        """One lane, chosen when the code runs."""
+        value = self.ir.extract_element(vector.ir, lane.to(u32).ir)
+        return Value(self, value, vector.type.scalar)
+
+    # Functions of values
+
+    def call(self, name: str, returns: Type | None, *arguments: Value) -> Value:
+        """Call an LLVM intrinsic or an external function by its name."""
+        function = self.function.module.globals.get(name)
+        if function is None:
+            signature = ir.FunctionType(ir_type(returns), [ir_type(a.type) for a in arguments])
+            function = ir.Function(self.function.module, signature, name)
+        value = self.ir.call(function, [a.ir for a in arguments])
+        return Value(self, value, returns or boolean)
+
+    def fma(self, a: Value, b: Value, c: Value) -> Value:
+        """``a * b + c``, rounded once."""
+        a, b = self.matched(a, b)
+        return self.call(f"llvm.fma.{a.type.suffix}", a.type, a, b, c)
+
+    def max(self, a: Value, b: Value | Number) -> Value:
+        """The larger of each pair of lanes."""
+        return self._extreme(a, b, ">")
+
+    def min(self, a: Value, b: Value | Number) -> Value:
+        """The smaller of each pair of lanes."""
+        return self._extreme(a, b, "<")
+
+    def _extreme(self, a: Value, b: Value | Number, sign: str) -> Value:
+        a, b = self.matched(a, b)
+        return self.select(a._compare(b, sign), a, b)
+
+    def abs(self, value: Value) -> Value:
+        """Absolute value of floats."""
+        return self.call(f"llvm.fabs.{value.type.suffix}", value.type, value)
+
+    def sqrt(self, value: Value) -> Value:
+        """Square root."""
+        return self.call(f"llvm.sqrt.{value.type.suffix}", value.type, value)
+
+    def round(self, value: Value) -> Value:
+        """Nearest integer, ties to even, as a float."""
+        return self.call(f"llvm.roundeven.{value.type.suffix}", value.type, value)
+
+    def select(self, condition: Value, yes: Value, no: Value) -> Value:
+        """``yes`` where the condition holds, else ``no``."""
+        return Value(self, self.ir.select(condition.ir, yes.ir, no.ir), yes.type)
+
+    def call_pointer(self, function: Value, returns: Type | None, *arguments: Value) -> Value:
+        """Call the function that a pointer points to."""
+        signature = ir.FunctionType(ir_type(returns), [ir_type(a.type) for a in arguments])
+        callee = _FunctionPointer(function.ir, signature)
+        return Value(self, self.ir.call(callee, [a.ir for a in arguments]), returns or boolean)
+
+    def prefetch(self, place: Pointer, offset: int) -> None:
+        """Ask for the cache line ``offset`` bytes ahead; never faults."""
+        number = ir.IntType(32)
+        signature = ir.FunctionType(ir.VoidType(), [ir_type(pointer), number, number, number])
+        function = self.function.module.globals.get("llvm.prefetch.p0")
+        if function is None:
+            function = ir.Function(self.function.module, signature, "llvm.prefetch.p0")
+        read, keep_in_all_levels, data = 0, 3, 1
+        arguments = [ir.Constant(number, n) for n in (read, keep_in_all_levels, data)]
+        self.ir.call(function, [place.at_byte(offset).ir, *arguments])
+
+    # Atomics: all sequentially consistent
+
+    def atomic_add(self, place: Pointer, value: Value | int) -> Value:
+        """Add to memory and return what was there before."""
+        amount = value if isinstance(value, Value) else self.const(place.element, value)
+        old = self.ir.atomic_rmw("add", place.ir, amount.ir, "seq_cst")
+        return Value(self, old, place.element)
+
+    def atomic_load(self, place: Pointer) -> Value:
+        """Read memory that another thread writes."""
+        type, align = place.element, place.element.bytes
+        value = self.ir.load_atomic(place.ir, "seq_cst", align, typ=ir_type(type))
+        return Value(self, value, type)
+
+    def atomic_store(self, place: Pointer, value: Value | int) -> None:
+        """Write memory that another thread reads."""
+        stored = value if isinstance(value, Value) else self.const(place.element, value)
+        self.ir.atomic_rmw("xchg", place.ir, stored.ir, "seq_cst")
+
+    # Control flow and variables
+
+    def variable(self, initial: Value) -> Variable:
+        """A value that loops may change."""
+        return Variable(self, initial)
+
+    @contextmanager
+    def loop(
+        self, start: Value | int, stop: Value | int | None = None, step: Value | int = 1
+    ) -> Iterator[Value]:
+        """``for i in range(start, stop, step)``; ``loop(n)`` counts from 0."""
+        if stop is None:
+            start, stop = 0, start
+        first, last, stride = (self.integer(v) for v in (start, stop, step))
+        before = self.ir.block
+        head, body, after = (self.function.append_basic_block(n) for n in ("head", "body", "after"))
+        self.ir.branch(head)
+        self.ir.position_at_end(head)
+        counter = self.ir.phi(ir_type(i64))
+        counter.add_incoming(first.ir, before)
+        i = Value(self, counter, i64)
+        self.ir.cbranch((i < last).ir, body, after)
+        self.ir.position_at_end(body)
+        yield i
+        counter.add_incoming((i + stride).ir, self.ir.block)
+        self.ir.branch(head)
+        self.ir.position_at_end(after)
+
+    @contextmanager
+    def at_entry(self) -> Iterator[None]:
+        """Write into the function's first block, where loads run once."""
+        with self.ir.goto_entry_block():
+            yield
+
+    @contextmanager
+    def when(self, condition: Value) -> Iterator[None]:
+        """Run the body only when the (scalar) condition holds."""
+        with self.ir.if_then(condition.ir):
+            yield
+
+    @contextmanager
+    def either(self, condition: Value) -> Iterator[tuple[Any, Any]]:
+        """``with k.either(c) as (then, otherwise):`` and a body for each of the two."""
+        with self.ir.if_else(condition.ir) as branches:
+            yield branches
+
+    @contextmanager
+    def repeat(self) -> Iterator[Callable[[Value], None]]:
+        """Repeat the body; it calls the yielded function with the condition under which it leaves.
+
+        What follows that call in the body runs only when the loop goes on.
+        """
+        body = self.function.append_basic_block("repeat")
+        after = self.function.append_basic_block("left")
+        self.ir.branch(body)
+        self.ir.position_at_end(body)
+
+        def leave_if(condition: Value) -> None:
+            rest = self.function.append_basic_block("stay")
+            self.ir.cbranch(condition.ir, after, rest)
+            self.ir.position_at_end(rest)
+
+        yield leave_if
+        self.ir.branch(body)
+        self.ir.position_at_end(after)
+
+    def scratch(self, scalar: Type, count: int, align: int = 64) -> Pointer:
+        """A small array on the stack."""
+        with self.ir.goto_entry_block():
+            place = self.ir.alloca(ir.ArrayType(ir_type(scalar), count))
+            place.align = align
+        return Pointer(self, place, scalar)
+
+    @property
+    def f32_lanes(self) -> int:
+        """How many float32 a vector register holds."""
+        return self.isa.vector_bytes // f32.bytes

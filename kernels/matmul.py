@@ -1,0 +1,180 @@
+"""Batch matmul: blocks are unpacked once into a panel that all tokens of the batch reuse.
+
+The lanes of a vector are tokens. ``pack`` turns the activations round so that the same element of
+neighbouring tokens is contiguous; then a register tile is ``tile_rows`` rows of weights (each
+element broadcast) by ``tile_vectors`` vectors of tokens::
+
+    packed x   [tile of tokens][width][tokens in the tile]   f32
+    panel      [PANEL_ROWS][DEPTH]                           f32, in the worker's scratch memory
+    sums       [PANEL_ROWS][tokens]                          f32, in the worker's scratch memory
+"""
+
+from __future__ import annotations
+
+from pyllama.gguf.types import TensorType
+from pyllama.kernels.epilogue import finish
+from pyllama.kernels.formats import FORMATS, QuantizedFormat
+from pyllama.kernels.isa.base import ISA
+from pyllama.kernels.kernel import Array, Fields, kernel
+from pyllama.kernels.language import Builder, Pointer, Value
+from pyllama.kernels.types import f32, i64, u8
+
+PANEL_ROWS = 64
+"""Rows of weights that one task unpacks."""
+
+DEPTH = 256
+"""Weights of each row that are unpacked at a time: a panel and a tile of tokens stay in cache."""
+
+
+def tile_tokens(isa: ISA) -> int:
+    """Tokens in a register tile."""
+    return isa.tile_vectors * isa.vector_bytes // f32.bytes
+
+
+def scratch_bytes(tokens: int) -> int:
+    """Scratch memory of a worker; ``tokens`` is padded to whole tiles."""
+    return PANEL_ROWS * (DEPTH + tokens) * f32.bytes
+
+
+def transpose(k: Builder, rows: list[Value]) -> list[Value]:
+    """n vectors of n lanes, turned round: log2(n) perfect shuffles of all their elements."""
+    n = len(rows)
+    low = [lane for i in range(n // 2) for lane in (i, n + i)]
+    high = [n // 2 + lane for lane in low]
+    for _ in range(n.bit_length() - 1):
+        pairs = zip(rows[: n // 2], rows[n // 2 :], strict=True)
+        rows = [k.shuffle(a, b, half) for a, b in pairs for half in (low, high)]
+    return rows
+
+
+@kernel(x=Array(f32), out=Array(f32), width=i64)
+def pack(k: Builder, a: Fields, step: Fields, *, task: Value, thread: Value) -> None:
+    """x: (tokens, width) -> tiles of tokens, element by element. One task a tile."""
+    tokens, lanes = tile_tokens(k.isa), k.f32_lanes
+    tile = a.out.at(task * tokens * a.width)
+    whole = a.width // lanes * lanes
+    for first in range(0, tokens, lanes):
+        rows = [a.x.at((task * tokens + first + i) * a.width) for i in range(lanes)]
+        with k.loop(0, whole, lanes) as i:
+            columns = transpose(k, [row.load(i, lanes) for row in rows])
+            for c, column in enumerate(columns):
+                tile.store((i + c) * tokens + first, column)
+        with k.loop(whole, a.width) as i:
+            for t, row in enumerate(rows):
+                tile[i * tokens + first + t] = row[i]
+
+
+@kernel(
+    weights=Array(u8),  # (n_rows, row_bytes)
+    row_bytes=i64,
+    n_rows=i64,
+    x=Array(f32),  # packed activations
+    width=i64,  # weights in a row
+    out=Array(f32),  # (tokens, stride)
+    stride=i64,
+    extra=Array(f32),  # bias (n_rows,) or residual (tokens, stride)
+)
+def matmul(
+    k: Builder,
+    a: Fields,
+    step: Fields,
+    *,
+    task: Value,
+    thread: Value,
+    type: TensorType,
+    rows: str,
+    epilogue: str,
+) -> None:
+    """``out[t, n] = sum over i of weights[n, i] * x[t, i]``. One task: ``PANEL_ROWS`` of n."""
+    tokens = getattr(step, rows)
+    tile = tile_tokens(k.isa)
+    tiles = (tokens + (tile - 1)) // tile
+    first = task * PANEL_ROWS
+    count = k.min(a.n_rows - first, k.const(i64, PANEL_ROWS))
+    panel = step.scratch.at(thread * step.scratch_stride).of(f32)
+    sums = panel.at(PANEL_ROWS * DEPTH)
+    with k.loop(0, a.width, DEPTH) as start:
+        depth = k.min(a.width - start, k.const(i64, DEPTH))
+        with k.loop(count) as r:
+            _unpack(k, type, a.weights.at((first + r) * a.row_bytes), start, depth,
+                    panel.at(r * DEPTH))  # fmt: skip
+        with k.loop(tiles) as j, k.loop(0, count, k.isa.tile_rows) as r:
+            x = a.x.at((j * a.width + start) * tile)
+            place = sums.at(r * tiles * tile + j * tile)
+            _multiply(k, panel.at(r * DEPTH), x, depth, place, tiles * tile, start.equals(0))
+    _write(k, a, epilogue, sums, first, count, tokens, tiles * tile)
+
+
+def _unpack(
+    k: Builder, type: TensorType, row: Pointer, start: Value, depth: Value, panel: Pointer
+) -> None:
+    """Weights ``start .. start + depth`` of a row as float32."""
+    fmt = FORMATS[type]
+    size = fmt.block_size if isinstance(fmt, QuantizedFormat) else k.f32_lanes
+    whole = depth // size * size
+    with k.loop(0, whole, size) as i:
+        at = i
+        for value in fmt.floats(k, row, start + i, size):
+            panel.store(at, value)
+            at = at + value.type.lanes
+    if not isinstance(fmt, QuantizedFormat):
+        with k.loop(whole, depth) as i:
+            panel[i] = fmt.load(k, row, start + i, 1)
+
+
+def _multiply(
+    k: Builder,
+    panel: Pointer,
+    x: Pointer,
+    depth: Value,
+    sums: Pointer,
+    stride: Value,
+    is_first: Value,
+) -> None:
+    """Add the products of a register tile to its sums."""
+    height, vectors, lanes = k.isa.tile_rows, k.isa.tile_vectors, k.f32_lanes
+    places = [[sums.at(stride * r + v * lanes) for v in range(vectors)] for r in range(height)]
+    zero = k.zero(f32 * lanes)
+    totals = [
+        [k.variable(k.select(is_first, zero, place.load(0, lanes))) for place in row]
+        for row in places
+    ]
+    unroll = 4
+    whole = depth // unroll * unroll
+    for start, stop, count in ((0, whole, unroll), (whole, depth, 1)):
+        with k.loop(start, stop, count) as base:
+            for u in range(count):
+                i = base + u
+                tokens = [x.load((i * vectors + v) * lanes, lanes) for v in range(vectors)]
+                for r in range(height):
+                    w = k.splat(panel[i + r * DEPTH], lanes)
+                    for v, total in enumerate(totals[r]):
+                        total.value = k.fma(w, tokens[v], total.value)
+    for row, values in zip(places, totals, strict=True):
+        for place, total in zip(row, values, strict=True):
+            place.store(0, total.value)
+
+
+def _write(
+    k: Builder,
+    a: Fields,
+    epilogue: str,
+    sums: Pointer,
+    first: Value,
+    count: Value,
+    tokens: Value,
+    stride: Value,
+) -> None:
+    """Turn the sums round and write them out, token by token."""
+    lanes = k.f32_lanes
+    whole = count // lanes * lanes
+    with k.loop(0, tokens, lanes) as t:
+        here = k.min(tokens - t, k.const(i64, lanes))
+        with k.loop(0, whole, lanes) as r:
+            block = [sums.at((r + i) * stride).load(t, lanes) for i in range(lanes)]
+            columns = transpose(k, block)
+            for c, column in enumerate(columns):
+                with k.when(here > c):
+                    finish(a, epilogue, t + c, first + r, column)
+        with k.loop(whole, count) as r, k.loop(here) as c:
+            finish(a, epilogue, t + c, first + r, sums[r * stride + t + c])

@@ -1,0 +1,39 @@
+"""Which instruction set to use: by the features of the processor, never by its name."""
+
+from __future__ import annotations
+
+from pyllama.errors import TargetError
+from pyllama.kernels.isa.arm import NEON
+from pyllama.kernels.isa.base import ISA
+from pyllama.kernels.isa.x86 import AVX2, AVX512, AVXVNNI
+from pyllama.kernels.llvm import host_features
+
+INSTRUCTION_SETS: tuple[type[ISA], ...] = (AVX512, AVXVNNI, AVX2, NEON)
+"""Best first."""
+
+
+def available() -> list[type[ISA]]:
+    """The instruction sets that this machine can run, best first."""
+    features = host_features()
+    return [isa for isa in INSTRUCTION_SETS if features.issuperset(isa.needs)]
+
+
+def select(name: str | None = None) -> ISA:
+    """The best instruction set of this machine, or the one with the given name.
+
+    Raises TargetError when the name is unknown or this machine cannot run it.
+    """
+    runnable = available()
+    names = ", ".join(isa.name for isa in runnable) or "none"
+    if name is None:
+        if not runnable:
+            needs = " or ".join(sorted({AVX2.name, NEON.name}))
+            raise TargetError(f"this processor is not supported: pyllama needs {needs}")
+        return runnable[0](host_features())
+    for isa in runnable:
+        if isa.name == name:
+            return isa(host_features())
+    if name in {isa.name for isa in INSTRUCTION_SETS}:
+        raise TargetError(f"this processor cannot run {name}; it can run: {names}")
+    known = ", ".join(isa.name for isa in INSTRUCTION_SETS)
+    raise TargetError(f"unknown instruction set {name!r}; known are: {known}")

@@ -1,0 +1,1 @@
+"""pyllama: run, measure, convert and quantize language models in GGUF files."""

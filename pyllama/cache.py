@@ -1,0 +1,99 @@
+"""The memory of a session: keys and values of every layer, and the rotary table."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyllama.errors import CapacityError, UsageError
+from pyllama.graph import ops
+from pyllama.graph.cpu import CacheLayout
+from pyllama.graph.graph import Graph
+from pyllama.kernels.kv_cache import CACHE_TYPES, CELL_MULTIPLE, QUANTIZED_GROUP
+from pyllama.models.config import RopeConfig
+from pyllama.models.rope_table import depends_on_length, rope_table
+
+ALIGNMENT = 64
+_FILL = 512
+
+
+def aligned_zeros(n_bytes: int, what: str) -> NDArray[np.uint8]:
+    """Zeroed memory that starts on a cache line; the system provides it page by page when used.
+
+    Raises CapacityError when there is not so much.
+    """
+    try:
+        memory = np.zeros(n_bytes + ALIGNMENT, np.uint8)
+    except MemoryError:
+        raise CapacityError(
+            f"no memory for {what} of {n_bytes / 2**20:.0f} MiB; ask for a smaller context (-c)"
+        ) from None
+    start = -memory.ctypes.data % ALIGNMENT
+    return memory[start : start + n_bytes]
+
+
+def cache_layout(context: int, sequences: int, key_type: str, value_type: str) -> CacheLayout:
+    """The layout for ``context`` positions; UsageError for an unknown type."""
+    for type in (key_type, value_type):
+        if type not in CACHE_TYPES:
+            known = ", ".join(CACHE_TYPES)
+            raise UsageError(f"unknown cache type {type!r}; known are: {known}")
+    capacity = -(-context // CELL_MULTIPLE) * CELL_MULTIPLE
+    return CacheLayout(capacity, sequences, key_type, value_type)
+
+
+class KVCache:
+    """Keys and values of all layers; which positions hold what is the session's knowledge."""
+
+    def __init__(self, graph: Graph, layout: CacheLayout) -> None:
+        self._memory: dict[tuple[str, str], NDArray[np.uint8]] = {}
+        for node in graph.nodes:
+            op = node.op
+            if not isinstance(op, ops.Attention):
+                continue
+            for kind, type in (("keys", layout.key_type), ("values", layout.value_type)):
+                if CACHE_TYPES[type].is_quantized and op.head_dim % QUANTIZED_GROUP:
+                    raise UsageError(
+                        f"a {type} cache needs heads of a multiple of {QUANTIZED_GROUP} elements, "
+                        f"this model's have {op.head_dim}; use f16"
+                    )
+                n_bytes = layout.layer_bytes(type, op.kv_heads, op.head_dim)
+                self._memory[kind, str(op.layer)] = aligned_zeros(n_bytes, f"a cache of {kind}")
+
+    def address(self, kind: str, layer: str) -> int:
+        """Where the ``keys`` or ``values`` of a layer begin."""
+        return int(self._memory[kind, layer].ctypes.data)
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes of all of it."""
+        return sum(memory.nbytes for memory in self._memory.values())
+
+
+class RopeTable:
+    """(context, 2, pairs) cosines and sines, computed as positions are first reached."""
+
+    def __init__(
+        self, rope: RopeConfig, context: int, factors: NDArray[np.float32] | None
+    ) -> None:
+        self._rope, self._factors = rope, factors
+        self._filled = 0
+        shape = (context, 2, rope.dims // 2)
+        memory = aligned_zeros(int(np.prod(shape)) * 4, "the rotary table")
+        self._table = memory.view(np.float32).reshape(shape)
+
+    def address(self) -> int:
+        """Where the table begins."""
+        return int(self._table.ctypes.data)
+
+    def prepare(self, start: int, stop: int) -> None:
+        """Make the rows of these positions right; the sequence then has ``stop`` tokens."""
+        if depends_on_length(self._rope):
+            self._table[start:stop] = rope_table(
+                self._rope, range(start, stop), self._factors, length=stop
+            )
+        elif stop > self._filled:
+            end = min(len(self._table), max(stop, self._filled + _FILL))
+            positions = range(self._filled, end)
+            self._table[self._filled : end] = rope_table(self._rope, positions, self._factors)
+            self._filled = end

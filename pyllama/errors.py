@@ -1,0 +1,69 @@
+"""Every error that pyllama raises on purpose.
+
+PyllamaError                 a failure explained in one line: exit code 1
+├── FileError                something is wrong with a file: names it, the thing, the remedy
+│   └── ModelError           the file is sound, but is no model that pyllama can run
+├── CapacityError            the request does not fit (context, batch, memory)
+├── PromptError              the prompt cannot be used (empty, not UTF-8)
+├── TargetError              this processor or operating system cannot do what was asked
+├── UsageError               the call contradicts itself or is out of range: exit code 2
+└── Interrupted              someone asked for the work to stop (Ctrl-C): exit code 130
+"""
+
+from __future__ import annotations
+
+import os
+
+
+class PyllamaError(Exception):
+    """A failure that its one-line message explains; commands print it and exit with ``exit_code``."""
+
+    exit_code = 1
+
+
+class FileError(PyllamaError):
+    """Something is wrong with a file; the message reads ``path: problem; remedy``."""
+
+    def __init__(self, path: str | os.PathLike[str], problem: str, remedy: str = "") -> None:
+        self.path = os.fspath(path)
+        self.problem = problem
+        self.remedy = remedy
+        super().__init__(f"{self.path}: {problem}" + (f"; {remedy}" if remedy else ""))
+
+    @classmethod
+    def from_os_error(cls, path: str | os.PathLike[str], error: OSError) -> FileError:
+        """The same for an ``OSError``, with the remedy that fits its kind."""
+        remedies: dict[type[OSError], str] = {
+            FileNotFoundError: "check the path",
+            PermissionError: "check the file's permissions",
+            IsADirectoryError: "name a file, not a directory",
+        }
+        return cls(path, (error.strerror or str(error)).lower(), remedies.get(type(error), ""))
+
+
+class ModelError(FileError):
+    """The file is well formed, but is no model that pyllama can run."""
+
+
+class CapacityError(PyllamaError):
+    """The request does not fit into the context, the batch or the memory."""
+
+
+class PromptError(PyllamaError):
+    """The prompt cannot be used."""
+
+
+class TargetError(PyllamaError):
+    """This processor or operating system cannot do what was asked."""
+
+
+class UsageError(PyllamaError):
+    """The call contradicts itself or a value is out of range."""
+
+    exit_code = 2
+
+
+class Interrupted(PyllamaError):
+    """The work was stopped on request, by Ctrl-C or from another thread."""
+
+    exit_code = 130

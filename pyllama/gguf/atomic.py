@@ -1,0 +1,102 @@
+"""A file that appears whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self
+
+from pyllama.errors import FileError, UsageError
+
+# Between two pieces Python sees a Ctrl-C; one system call for gigabytes would hold it up.
+_PIECE = 16 * 2**20
+
+
+class AtomicFile:
+    """Writes beside ``path`` and takes its place at the clean end of the ``with`` block.
+
+    An existing file stays as it is until then. Whatever exception ends the block, Ctrl-C included,
+    nothing new remains. Raises ``FileError`` if the file cannot be created or written.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        self._temporary = self.path.with_name(f".pyllama-{os.urandom(8).hex()}.partial")
+        self.size = 0  # bytes written so far
+        self._stream: BinaryIO | None = None
+
+    def __enter__(self) -> Self:
+        try:
+            self._check_target()
+            self._stream = open(self._temporary, "xb")
+        except OSError as error:
+            raise FileError.from_os_error(self.path, error) from error
+        except BaseException:
+            self._discard()
+            raise
+        return self
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Append bytes; ``data`` must be one-dimensional."""
+        if self._stream is None:
+            raise UsageError(f"{self.path}: write inside the `with` block of the file")
+        view = memoryview(data).cast("B")
+        try:
+            for start in range(0, len(view), _PIECE):
+                self.size += self._stream.write(view[start : start + _PIECE])
+        except OSError as error:
+            raise FileError.from_os_error(self.path, error) from error
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is not None:
+            self._discard()
+            return
+        try:
+            self._commit()
+        except OSError as failure:
+            self._discard()
+            raise FileError.from_os_error(self.path, failure) from failure
+        except BaseException:
+            self._discard()
+            raise
+
+    def _check_target(self) -> None:
+        """Replacing a device such as /dev/null, or a directory, by a file would do damage."""
+        if self.path.is_dir():
+            raise FileError(self.path, "is a directory", "name a file")
+        if self.path.exists() and not self.path.is_file():
+            raise FileError(self.path, "is not a regular file", "name another file")
+
+    def _commit(self) -> None:
+        assert self._stream is not None
+        self._stream.flush()
+        os.fsync(self._stream.fileno())
+        self._stream.close()
+        os.replace(self._temporary, self.path)
+        self._stream = None
+        _sync_folder(self.path.parent)
+
+    def _discard(self) -> None:
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            with suppress(OSError):  # a full disk fails again when the buffer is flushed
+                stream.close()
+        with suppress(OSError):
+            self._temporary.unlink()
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the new name durable, where the system can (Windows cannot open folders)."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,142 @@
+"""A loaded model: immutable, shared by all sessions."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from functools import cached_property
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyllama import quants
+from pyllama.errors import ModelError
+from pyllama.gguf import GGUFFile, TensorType
+from pyllama.graph.graph import Graph
+from pyllama.graph.passes import optimize
+from pyllama.kernels import target
+from pyllama.kernels.jit import Library
+from pyllama.models import ARCHITECTURES
+from pyllama.models.build import GraphBuilder
+from pyllama.models.config import ModelConfig, read_config
+from pyllama.threads import WorkerPool
+from pyllama.tokenizers import Tokenizer
+
+EMBEDDING = "token_embd.weight"
+ROPE_FACTORS = "rope_freqs.weight"
+
+
+class Model:
+    """Weights (mapped, in place), graph, tokenizer and compiled kernels of one file.
+
+    Sessions of any number of threads may share it.
+    """
+
+    def __init__(self, file: GGUFFile, isa: str | None = None) -> None:
+        """Use ``load``."""
+        self.path: Path = file.path
+        self.metadata: Mapping[str, Any] = file.metadata
+        self.config: ModelConfig = read_config(file.path, file.metadata)
+        architecture = ARCHITECTURES.get(self.config.architecture)
+        if architecture is None:
+            known = ", ".join(sorted(ARCHITECTURES))
+            raise ModelError(
+                file.path,
+                f"unknown architecture {self.config.architecture!r}",
+                f"pyllama runs: {known}",
+            )
+        self._file = file
+        self._check_vocabulary()
+        builder = GraphBuilder(file.path, file.tensors, self.config)
+        self.graph: Graph = optimize(architecture.build(builder, self.n_vocab))
+        self.library = Library(target.select(isa))
+        self._vectors: dict[str, NDArray[np.float32]] = {}
+        self._pools: dict[int, WorkerPool] = {}
+        self._lock = threading.Lock()
+
+    @classmethod
+    def load(cls, path: str | PathLike[str], isa: str | None = None) -> Model:
+        """Open a GGUF file; of a split one, its first part.
+
+        ``isa`` forces an instruction set. Raises FileError for a file that cannot be read,
+        ModelError for one that is no model that pyllama runs, TargetError for an instruction set
+        that this machine does not have.
+        """
+        return cls(GGUFFile.open(path), isa)
+
+    @property
+    def name(self) -> str:
+        """The model's own name, or that of its file."""
+        return str(self.metadata.get("general.name") or self.path.stem)
+
+    @property
+    def n_vocab(self) -> int:
+        """Number of tokens."""
+        return self._file.tensors[EMBEDDING].shape[0]
+
+    @cached_property
+    def tokenizer(self) -> Tokenizer:
+        """The tokenizer, built when it is first asked for."""
+        return Tokenizer.from_gguf(self._file)
+
+    def _check_vocabulary(self) -> None:
+        embedding = self._file.tensors.get(EMBEDDING)
+        again = "the file is damaged or incomplete: get it again"
+        if embedding is None or len(embedding.shape) != 2:
+            raise ModelError(self.path, f"missing tensor {EMBEDDING!r}", again)
+        tokens = self.metadata.get("tokenizer.ggml.tokens")
+        if tokens is not None and len(tokens) != embedding.shape[0]:
+            raise ModelError(
+                self.path,
+                f"the vocabulary has {len(tokens)} tokens, {EMBEDDING} {embedding.shape[0]} rows",
+                again,
+            )
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes of all tensors."""
+        return sum(info.n_bytes for info in self._file.tensors.values())
+
+    def weight(self, name: str) -> NDArray[np.uint8]:
+        """The bytes of a tensor, mapped."""
+        return self._file.data(name)
+
+    def dequantized(self, name: str) -> NDArray[np.float32]:
+        """A tensor as float32, in memory of its own."""
+        info = self._file.tensors[name]
+        return quants.dequantize(self._file.data(name), info.type, info.shape)
+
+    def vector(self, name: str) -> NDArray[np.float32]:
+        """A small tensor (a norm's weights, a bias) as float32, kept for all sessions."""
+        with self._lock:
+            if name not in self._vectors:
+                info = self._file.tensors[name]
+                is_plain = info.type is TensorType.F32
+                data = self._file.data(name).view("<f4") if is_plain else self.dequantized(name)
+                self._vectors[name] = data
+            return self._vectors[name]
+
+    @cached_property
+    def rope_factors(self) -> NDArray[np.float32] | None:
+        """(pairs,) divisors of the rotary frequencies, where the file has them."""
+        if ROPE_FACTORS not in self._file.tensors:
+            return None
+        factors = self.vector(ROPE_FACTORS)
+        pairs = self.config.rope.dims // 2
+        if factors.shape != (pairs,) or not (np.isfinite(factors) & (factors > 0)).all():
+            raise ModelError(
+                self.path,
+                f"tensor {ROPE_FACTORS!r} must hold {pairs} positive numbers",
+                "the file is damaged: get it again",
+            )
+        return factors
+
+    def workers(self, threads: int) -> WorkerPool:
+        """The pool of so many threads that all sessions of the model share."""
+        with self._lock:
+            if threads not in self._pools:
+                self._pools[threads] = WorkerPool(self.library, threads)
+            return self._pools[threads]

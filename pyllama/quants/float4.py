@@ -1,0 +1,43 @@
+"""Blocks of 4-bit floats with an 8-bit float as scale.
+
+    MXFP4   e 1 byte  | qs 16 bytes      32 elements                    w = 2**(e - 127) * E2M1(q)
+    NVFP4   d 4 bytes | qs 32 bytes      64 elements, 4 groups of 16    w = E4M3(d[g]) * E2M1(q)
+
+E2M1 is 0, 0.5, 1, 1.5, 2, 3, 4, 6 for codes 0..7 and the negatives of these for 8..15; values and
+scales come from ``tables``, doubled and halved. MXFP4: element j < 16 has the low nibble of
+``qs[j]``, element j + 16 its high nibble. NVFP4: group g has ``qs[8 g : 8 g + 8]``, and the same
+order within: the eight low nibbles first.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pyllama.gguf.types import TensorType
+from pyllama.quants.bits import planes, scaled
+from pyllama.quants.block_format import BlockFormat, Blocks, Floats, register
+from pyllama.quants.tables import E8M0_HALF, KVALUES_MXFP4, UE4M3_HALF
+
+
+@register
+class MXFP4(BlockFormat):
+    """4-bit floats with a power of two as scale (OCP Microscaling Formats v1.0)."""
+
+    type = TensorType.MXFP4
+    dtype = np.dtype([("e", "u1"), ("qs", "u1", 16)])
+
+    def _decode(self, blocks: Blocks) -> Floats:
+        values = KVALUES_MXFP4[planes(blocks["qs"], bits=4, run=16)]
+        return scaled(E8M0_HALF[blocks["e"]][:, None], values)
+
+
+@register
+class NVFP4(BlockFormat):
+    """4-bit floats with an 8-bit float as scale of 16 elements."""
+
+    type = TensorType.NVFP4
+    dtype = np.dtype([("d", "u1", 4), ("qs", "u1", 32)])
+
+    def _decode(self, blocks: Blocks) -> Floats:
+        values = KVALUES_MXFP4[planes(blocks["qs"], bits=4, run=8)]
+        return scaled(UE4M3_HALF[blocks["d"]], values)

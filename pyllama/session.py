@@ -1,0 +1,218 @@
+"""A session: one caller's sequences of tokens on a shared model, and the steps that extend them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyllama.cache import KVCache, RopeTable, aligned_zeros, cache_layout
+from pyllama.errors import CapacityError, UsageError
+from pyllama.graph.cpu import MATVEC_TOKENS, Mode, plan_for_cpu
+from pyllama.graph.plan import External, Program
+from pyllama.kernels.kernel import STEP
+from pyllama.model import Model
+from pyllama.threads import default_threads
+
+Tokens = Sequence[int] | NDArray[np.integer]
+
+ALL_LOGITS_TOKENS = 64
+"""Tokens a step when the logits of all are wanted: what they take is tokens * n_vocab * 4 bytes."""
+
+
+class Session:
+    """The state of one caller: cached keys and values, buffers, bound programs. Not thread-safe,
+    but any number of sessions may run on one model at the same time.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        context: int = 4096,
+        batch: int = 2048,
+        ubatch: int = 512,
+        threads: int | None = None,
+        cache_type: str = "f16",
+        cache_type_v: str | None = None,
+        sequences: int = 1,
+    ) -> None:
+        """Allocate memory and compile what is not compiled yet.
+
+        context: positions that each of ``sequences`` may have. batch, ubatch: tokens that are
+        handed over and computed at a time. cache_type: ``f32``, ``f16``, ``bf16`` or ``q8_0``, for
+        keys, and for values unless ``cache_type_v`` differs.
+
+        Raises UsageError for sizes out of range, CapacityError when there is not enough memory.
+        """
+        for name, value in (("context", context), ("batch", batch), ("ubatch", ubatch)):
+            if value < 1:
+                raise UsageError(f"{name} is {value}; it must be at least 1")
+        self.model, self.context = model, context
+        self.ubatch = min(ubatch, batch, context)
+        self.lengths = [0] * sequences
+        self._workers = model.workers(threads or default_threads()[0])
+        self._layout = cache_layout(context, sequences, cache_type, cache_type_v or cache_type)
+        self._cache = KVCache(model.graph, self._layout)
+        self._rope = RopeTable(model.config.rope, context, model.rope_factors)
+        self._programs: dict[Mode, _BoundProgram] = {}
+        for tokens in {1, min(MATVEC_TOKENS, self.ubatch), self.ubatch}:
+            self._program(Mode(tokens, outputs=1))
+
+    @property
+    def n_past(self) -> int:
+        """Tokens that the first sequence holds."""
+        return self.lengths[0]
+
+    @property
+    def cache_bytes(self) -> int:
+        """Bytes of the cached keys and values when the context is full."""
+        return self._cache.n_bytes
+
+    def evaluate(
+        self, tokens: Tokens, all_logits: bool = False, sequence: int = 0
+    ) -> NDArray[np.float32]:
+        """Append tokens to a sequence and compute the logits of what may follow.
+
+        Returns (n_vocab,) float32 for the last token, or (tokens, n_vocab) for each of them. The
+        former is a view that the next call overwrites. When the call is interrupted the sequence
+        stays as it was.
+
+        Raises CapacityError when the tokens do not fit into the context, UsageError for ids out of
+        range, Interrupted after ``abort``.
+        """
+        ids = np.asarray(tokens, np.int64)
+        start = self.lengths[sequence]
+        self._check(ids, start)
+        self._rope.prepare(start, start + len(ids))
+        if all_logits:
+            size = min(self.ubatch, ALL_LOGITS_TOKENS)
+            parts = [
+                self._step(ids[i : i + size], start + i, sequence, Mode(size, size)).copy()
+                for i in range(0, len(ids), size)
+            ]
+            logits = np.concatenate(parts)
+        else:
+            at = 0
+            while at < len(ids):
+                count = min(self.ubatch, len(ids) - at)
+                mode = self._mode(count)
+                logits = self._step(ids[at : at + count], start + at, sequence, mode)[0]
+                at += count
+        self.lengths[sequence] = start + len(ids)
+        return logits
+
+    def truncate(self, length: int, sequence: int = 0) -> None:
+        """Forget all but the first ``length`` tokens of a sequence."""
+        if not 0 <= length <= self.lengths[sequence]:
+            raise UsageError(f"cannot keep {length} of {self.lengths[sequence]} tokens")
+        self.lengths[sequence] = length
+
+    def reset(self) -> None:
+        """Forget all tokens of all sequences."""
+        self.lengths = [0] * len(self.lengths)
+
+    def abort(self) -> None:
+        """Make a running ``evaluate`` raise Interrupted soon; may be called from any thread."""
+        self._workers.abort(self)
+
+    def _check(self, ids: NDArray[np.int64], start: int) -> None:
+        n_vocab = self.model.n_vocab
+        if ids.ndim != 1 or not len(ids):
+            raise UsageError("at least one token is needed")
+        if ids.min() < 0 or ids.max() >= n_vocab:
+            raise UsageError(f"token ids must lie between 0 and {n_vocab - 1}")
+        if start + len(ids) > self.context:
+            raise CapacityError(
+                f"{len(ids)} tokens do not fit: the context of {self.context} tokens has "
+                f"{self.context - start} left; ask for a larger one (-c)"
+            )
+
+    def _mode(self, count: int) -> Mode:
+        few = min(MATVEC_TOKENS, self.ubatch)
+        return Mode(1 if count == 1 else few if count <= few else self.ubatch, outputs=1)
+
+    def _step(
+        self, ids: NDArray[np.int64], first: int, sequence: int, mode: Mode
+    ) -> NDArray[np.float32]:
+        """Logits (outputs, n_vocab) of one step: of all tokens, or of the last."""
+        program = self._program(mode)
+        outputs = range(len(ids)) if mode.outputs > 1 else (len(ids) - 1,)
+        step = program.prepare(ids, first, sequence, outputs)
+        self._workers.run(program.program, step, owner=self)
+        return program.logits[: len(outputs)]
+
+    def _program(self, mode: Mode) -> _BoundProgram:
+        if mode not in self._programs:
+            self._programs[mode] = _BoundProgram(self, mode)
+        return self._programs[mode]
+
+    def external(self, memory: External) -> int:
+        """Address of memory that a plan refers to by name."""
+        match memory.kind:
+            case "weight":
+                return int(self.model.weight(memory.name).ctypes.data)
+            case "vector":
+                return int(self.model.vector(memory.name).ctypes.data)
+            case "table":
+                return self._rope.address()
+            case kind:
+                return self._cache.address(kind, memory.name)
+
+    @property
+    def layout(self) -> object:
+        """The layout of the cache."""
+        return self._layout
+
+    @property
+    def threads(self) -> int:
+        """Number of threads."""
+        return self._workers.threads
+
+
+class _BoundProgram:
+    """A plan for one mode with its memory and the arrays that describe a step."""
+
+    def __init__(self, session: Session, mode: Mode) -> None:
+        model = session.model
+        plan = plan_for_cpu(model.graph, mode, session._layout, model.library.isa)
+        self.mode = mode
+        self.arena = aligned_zeros(plan.arena_bytes, "buffers")
+        self.program = Program(plan, model.library, self.arena, session.external)
+        stride = -(-max(plan.scratch_bytes, 64) // 4096) * 4096
+        self.scratch = aligned_zeros(stride * session.threads, "scratch buffers")
+        place = plan.offsets[plan.result]
+        logits = self.arena[place : place + mode.outputs * model.n_vocab * 4]
+        self.logits = logits.view(np.float32).reshape(mode.outputs, model.n_vocab)
+        self._tokens, self._positions, self._slabs, self._outputs = (
+            np.zeros(mode.tokens, np.int32) for _ in range(4)
+        )
+        self._tiles = np.zeros((mode.tokens, 2), np.int32)
+        config = model.config
+        self._tile = mode.attention_tokens(config.heads // config.kv_heads)
+        self._fields = {
+            "n_tokens": 0, "n_outputs": 0, "n_tiles": 0,
+            "tokens": self._tokens.ctypes.data,
+            "positions": self._positions.ctypes.data,
+            "slabs": self._slabs.ctypes.data,
+            "outputs": self._outputs.ctypes.data,
+            "tiles": self._tiles.ctypes.data,
+            "scratch": self.scratch.ctypes.data,
+            "scratch_stride": stride,
+        }  # fmt: skip
+        self._step = STEP.pack(self._fields)
+
+    def prepare(
+        self, ids: NDArray[np.int64], first: int, sequence: int, outputs: Sequence[int]
+    ) -> NDArray[np.int64]:
+        """Describe a step of neighbouring tokens of one sequence."""
+        n = len(ids)
+        self._tokens[:n] = ids
+        self._positions[:n] = np.arange(first, first + n)
+        self._slabs[:n] = sequence
+        self._outputs[: len(outputs)] = outputs
+        starts = np.arange(0, n, self._tile)
+        self._tiles[: len(starts), 0] = starts
+        self._tiles[: len(starts), 1] = np.minimum(self._tile, n - starts)
+        self._step[:3] = n, len(outputs), len(starts)
+        return self._step

@@ -1,0 +1,110 @@
+"""Worker threads that wait in native code and walk a program together, one step at a time."""
+
+from __future__ import annotations
+
+import atexit
+import ctypes
+import os
+import threading
+from typing import Any
+from weakref import WeakSet
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyllama.cpus import default_threads
+from pyllama.errors import Interrupted, UsageError
+from pyllama.graph.plan import Program
+from pyllama.kernels import executor
+from pyllama.kernels.jit import Library
+
+__all__ = ["MAX_THREADS", "WorkerPool", "default_threads"]
+
+MAX_THREADS = 512
+SPINS = 4000
+"""Pauses before a waiting thread sleeps: some 100 to 200 microseconds."""
+
+_POOLS: WeakSet[WorkerPool] = WeakSet()
+
+
+class WorkerPool:
+    """A number of threads, the caller of ``run`` being the first. One step runs at a time."""
+
+    def __init__(self, library: Library, threads: int) -> None:
+        if not 1 <= threads <= MAX_THREADS:
+            raise UsageError(f"{threads} threads asked for; between 1 and {MAX_THREADS} are possible")
+        library.load([executor.RUN, executor.WORK, executor.STOP])
+        self.threads = threads
+        self._run = _function(library, executor.RUN, ctypes.c_void_p)
+        self._work = _function(library, executor.WORK, ctypes.c_void_p, ctypes.c_int64)
+        self._stop = _function(library, executor.STOP, ctypes.c_void_p)
+        self._library = library  # keeps the code in memory
+        self._lock = threading.Lock()
+        self._running: object = None
+        self._start()
+        _POOLS.add(self)
+
+    def _start(self) -> None:
+        self._process = os.getpid()
+        words = executor.POOL_BYTES // 8
+        memory = np.zeros(words + executor.LINE // 8, np.int64)
+        start = -memory.ctypes.data % executor.LINE // 8
+        self._memory = memory[start : start + words]
+        self._abort_word = self._memory.view(np.int32)[executor.ABORT_OFFSET // 4 :]
+        self._workers = [
+            threading.Thread(target=self._work, args=(self._memory.ctypes.data, n), daemon=True)
+            for n in range(1, self.threads)
+        ]
+        for worker in self._workers:
+            worker.start()
+
+    def run(self, program: Program, step: NDArray[np.int64], owner: object) -> None:
+        """Compute one step; returns when it is done.
+
+        Raises Interrupted when ``abort(owner)`` was called meanwhile.
+        """
+        with self._lock:
+            if os.getpid() != self._process:  # a forked child has none of the threads
+                self._start()
+            job = executor.POOL_JOB.pack(
+                {
+                    "threads": self.threads,
+                    "spins": SPINS,
+                    "program": program.records.ctypes.data,
+                    "n_ops": len(program.plan.launches),
+                    "step": step.ctypes.data,
+                }
+            )
+            self._memory[: len(job)] = job
+            self._abort_word[0] = 0
+            self._running = owner
+            try:
+                self._run(self._memory.ctypes.data)
+            finally:
+                self._running = None
+            if self._abort_word[0]:
+                raise Interrupted("stopped")
+
+    def abort(self, owner: object) -> None:
+        """Make a running step of ``owner`` stop soon; does nothing when none runs."""
+        if self._running is owner:
+            self._abort_word[0] = 1
+
+    def close(self) -> None:
+        """Let the workers end."""
+        with self._lock:
+            if os.getpid() == self._process:
+                self._stop(self._memory.ctypes.data)
+                for worker in self._workers:
+                    worker.join()
+            self._workers = []
+
+
+def _function(library: Library, function: executor.ExecutorFunction, *types: Any) -> Any:
+    return ctypes.CFUNCTYPE(None, *types)(library.address(function))
+
+
+@atexit.register
+def _close_all() -> None:
+    for pool in list(_POOLS):
+        pool.close()

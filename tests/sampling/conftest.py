@@ -1,0 +1,19 @@
+"""Fixtures of the sampling tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from pyllama.sampling import SamplingParams
+
+
+@pytest.fixture
+def make_params() -> Callable[..., SamplingParams]:
+    """Sampling options with a fixed seed."""
+
+    def make(**options: float) -> SamplingParams:
+        return SamplingParams(**{"seed": 7, **options})  # type: ignore[arg-type]
+
+    return make

@@ -1,0 +1,151 @@
+"""Generation over a session that is a table: which events, when it ends, what it evaluates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from pyllama.errors import CapacityError, PromptError
+from pyllama.generate import Finish, FinishReason, Generation, Token, generate
+from pyllama.sampling import Sampler, SamplingParams
+
+END = 0
+VOCABULARY = ["", "a", "b", "c", "d"]
+
+
+class Stream:
+    """A decoder that holds one token back."""
+
+    def __init__(self) -> None:
+        self.held = ""
+
+    def push(self, token: int) -> str:
+        text, self.held = self.held, VOCABULARY[token]
+        return text
+
+    def finish(self) -> str:
+        return self.held
+
+
+class CountingSession:
+    """After token t comes t + 1, after the last one END; it keeps what it was asked to evaluate."""
+
+    def __init__(self, context: int = 100, past: int = 0) -> None:
+        tokenizer = SimpleNamespace(stream=Stream, end_of_generation=frozenset({END}))
+        self.model = SimpleNamespace(tokenizer=tokenizer)
+        self.context = context
+        self.n_past = past
+        self.evaluated: list[list[int]] = []
+
+    def evaluate(self, tokens: Sequence[int]) -> NDArray[np.float32]:
+        self.n_past += len(tokens)
+        assert self.n_past <= self.context
+        self.evaluated.append(list(tokens))
+        logits = np.zeros(len(VOCABULARY), np.float32)
+        logits[(tokens[-1] + 1) % len(VOCABULARY)] = 1
+        return logits
+
+
+def greedy() -> Sampler:
+    return Sampler.from_params(SamplingParams(temperature=0))
+
+
+def start(session: CountingSession, prompt: Sequence[int], **options: Any) -> Generation:
+    return generate(cast("Any", session), prompt, greedy(), **options)
+
+
+def finish(events: Sequence[object]) -> Finish:
+    assert isinstance(events[-1], Finish)
+    return events[-1]
+
+
+def test_it_ends_where_the_model_ends_the_text() -> None:
+    session = CountingSession()
+    events = list(start(session, [1, 2]))
+    assert events[:-1] == [Token(3, ""), Token(4, "c")]
+    assert (finish(events).reason, finish(events).text) == (FinishReason.STOP, "d")
+    assert session.evaluated == [[1, 2], [3], [4]]
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_it_ends_after_as_many_tokens_as_asked_for(count: int) -> None:
+    session = CountingSession()
+    events = list(start(session, [1], max_tokens=count))
+    assert [event.id for event in events if isinstance(event, Token)] == [2, 3][:count]
+    assert finish(events).reason is FinishReason.LENGTH
+    assert session.n_past == count, "the last token is not evaluated: nobody asked what follows"
+
+
+def test_no_tokens_asked_for_only_evaluates_the_prompt() -> None:
+    session = CountingSession()
+    events = list(start(session, [1, 2], max_tokens=0))
+    assert [type(event) for event in events] == [Finish]
+    assert finish(events).reason is FinishReason.LENGTH
+    assert session.evaluated == [[1, 2]]
+
+
+def test_it_ends_where_the_context_is_full() -> None:
+    session = CountingSession(context=3)
+    events = list(start(session, [1, 2], stop=()))
+    assert [event.id for event in events if isinstance(event, Token)] == [3, 4]
+    assert finish(events).reason is FinishReason.CONTEXT
+    assert session.n_past == 3
+
+
+def test_stop_tokens_can_be_chosen() -> None:
+    events = list(start(CountingSession(), [1], stop={4}))
+    assert [event.id for event in events if isinstance(event, Token)] == [2, 3]
+
+
+def test_a_prompt_may_fill_the_context_but_not_more() -> None:
+    events = list(start(CountingSession(context=2), [1, 2]))
+    assert len(events) == 2
+    with pytest.raises(CapacityError, match=r"3 tokens.*room for 2.*-c"):
+        start(CountingSession(context=2), [1, 2, 3])
+    with pytest.raises(CapacityError, match="room for 1"):
+        start(CountingSession(context=9, past=8), [1, 2])
+
+
+def test_an_empty_prompt() -> None:
+    with pytest.raises(PromptError, match="empty"):
+        start(CountingSession(), [])
+
+
+def test_the_sampler_sees_prompt_and_text() -> None:
+    sampler = Sampler.from_params(SamplingParams(temperature=0, presence_penalty=9.0))
+    events = generate(cast("Any", CountingSession()), [1, 2], sampler, 2)
+    tokens = [event.id for event in events if isinstance(event, Token)]
+    assert tokens == [3, 4]
+    repeated = list(generate(cast("Any", CountingSession()), [3, 2], sampler, 1))
+    assert finish(repeated).reason is FinishReason.STOP, "3 is penalized, so the rest ties: id 0"
+
+
+def test_timings_count_tokens_and_can_be_read_under_way() -> None:
+    generation = start(CountingSession(), [1, 2], max_tokens=2)
+    next(generation)
+    early = generation.timings
+    timings = finish(list(generation)).timings
+    assert (early.prompt.tokens, early.eval.tokens, early.samplers.tokens) == (2, 0, 1)
+    assert (timings.prompt.tokens, timings.eval.tokens, timings.samplers.tokens) == (2, 1, 2)
+    parts = timings.prompt.seconds + timings.eval.seconds + timings.sampling.seconds
+    assert 0 < parts <= timings.total
+    assert timings.samplers.seconds <= timings.sampling.seconds
+
+
+def test_timings_survive_an_error() -> None:
+    class Broken(CountingSession):
+        def evaluate(self, tokens: Sequence[int]) -> NDArray[np.float32]:
+            if self.evaluated:
+                raise KeyboardInterrupt
+            return super().evaluate(tokens)
+
+    generation = start(Broken(), [1, 2])
+    with pytest.raises(KeyboardInterrupt):
+        list(generation)
+    assert generation.timings.prompt.tokens == 2
+    assert generation.timings.eval.tokens == 0
