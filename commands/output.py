@@ -14,14 +14,19 @@ from pyllama.errors import FileError
 
 
 def write(text: str) -> None:
-    """Write a piece of the result to stdout, at once, as UTF-8 whatever the locale says.
+    """Write a piece of the result to stdout as UTF-8, whatever the locale says; see below."""
+    write_bytes(text.encode("utf-8", "replace"))
+
+
+def write_bytes(data: bytes) -> None:
+    """Write a piece of the result to stdout, at once.
 
     Raises BrokenPipeError where its reader is gone, FileError where else it cannot be written.
     """
     if sys.stdout is None:
         raise FileError("standard output", "is closed", "redirect it to a file or /dev/null")
     try:
-        sys.stdout.buffer.write(text.encode("utf-8", "replace"))
+        sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
     except BrokenPipeError:
         raise

@@ -1,0 +1,1 @@
+"""Kernels: their language, the instruction sets, the block formats, and the compiler."""

@@ -78,10 +78,10 @@ def embedding(
     size = fmt.block_size if isinstance(fmt, QuantizedFormat) else k.f32_lanes
     whole = a.width // size * size
     with k.loop(0, whole, size) as i:
-        at = i
+        at = 0
         for value in fmt.floats(k, row, i, size):
-            out.store(at, value)
-            at = at + value.type.lanes
+            out.store(i + at, value)
+            at += value.type.lanes
     if not isinstance(fmt, QuantizedFormat):
         with k.loop(whole, a.width) as i:
             out[i] = fmt.load(k, row, i, 1)

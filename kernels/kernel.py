@@ -11,7 +11,7 @@ Every kernel is called by the step executor as ``kernel(arguments, step, task, t
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,14 +33,14 @@ class Array:
 
 
 class Struct:
-    """Named 8-byte fields, shared by Python (which fills them) and native code (which reads them)."""
+    """Named 8-byte fields: Python fills them, native code reads them."""
 
     def __init__(self, **fields: Type | Array) -> None:
         self.fields = fields
         self.offsets = {name: SLOT * i for i, name in enumerate(fields)}
         self.size = SLOT * len(fields)
 
-    def pack(self, values: dict[str, int | float]) -> np.ndarray[Any, np.dtype[np.int64]]:
+    def pack(self, values: Mapping[str, int | float]) -> np.ndarray[Any, np.dtype[np.int64]]:
         """One int64 a field; a float takes the low half of its slot."""
         if values.keys() != self.fields.keys():
             odd = sorted(values.keys() ^ self.fields.keys())

@@ -1,7 +1,7 @@
 """The memory of attention: keys and values of past tokens, and how they are written and read.
 
-One sequence owns a slab of ``capacity`` cells, cell ``i`` holding position ``i``; every head of keys
-or values is contiguous in it::
+One sequence owns a slab of ``capacity`` cells, cell ``i`` holding position ``i``; every head of
+keys or values is contiguous in it::
 
     keys    [slab][kv head][cell / 16][element][16 cells]    lanes run over cells
     values  [slab][kv head][cell][element]                   lanes run over elements

@@ -1,7 +1,7 @@
 """The kernel language: Python that reads like the maths and writes LLVM IR.
 
 A kernel is a Python function that receives a ``Builder`` and combines ``Value`` objects with
-operators. Control flow is a ``with`` statement, memory is a ``Pointer`` that is indexed in elements::
+operators. Control flow is a ``with`` statement, memory a ``Pointer`` that is indexed in elements::
 
     with k.loop(n) as i:
         out[i] = x[i] * scale
@@ -11,12 +11,13 @@ Python loops in a kernel run while it is built: they unroll.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from llvmlite import ir
+from numpy.typing import NDArray
 
 from pyllama.kernels.types import Type, boolean, f32, i64, pointer, u8, u32
 
@@ -313,14 +314,14 @@ class Builder:
         type = scalar * len(lanes)
         return Value(self, ir.Constant(ir_type(type), lanes), type)
 
-    def table(self, name: str, element: Type, values: Sequence[Number] | np.ndarray) -> Pointer:
-        """A constant array of the module; the same name always means the same values."""
-        module = self.function.module
-        place = module.globals.get(name)
+    def table(self, element: Type, values: NDArray[Any]) -> Pointer:
+        """A constant array; equal ones of a module are one."""
+        data = values.astype(element.numpy, casting="safe").tobytes()
+        name = f"table_{hashlib.sha256(data).hexdigest()[:16]}"
+        place = self.function.module.globals.get(name)
         if place is None:
-            data = bytearray(np.asarray(values, element.numpy).tobytes())
-            constant = ir.Constant(ir.ArrayType(ir.IntType(8), len(data)), data)
-            place = ir.GlobalVariable(module, constant.type, name)
+            constant = ir.Constant(ir.ArrayType(ir.IntType(8), len(data)), bytearray(data))
+            place = ir.GlobalVariable(self.function.module, constant.type, name)
             place.linkage, place.global_constant, place.align = "internal", True, 64
             place.initializer = constant
         return Pointer(self, place, element)
@@ -364,7 +365,7 @@ class Builder:
         return result[0] if len(lanes) == 1 else result
 
     def concat(self, parts: Sequence[Value]) -> Value:
-        """One vector of all lanes in order; the parts are equally long, their number a power of 2."""
+        """One vector of all lanes in order; equally long parts, a power of 2 of them."""
         values = list(parts)
         while len(values) > 1:
             lanes = values[0].type.lanes

@@ -113,10 +113,10 @@ def _unpack(
     size = fmt.block_size if isinstance(fmt, QuantizedFormat) else k.f32_lanes
     whole = depth // size * size
     with k.loop(0, whole, size) as i:
-        at = i
+        at = 0
         for value in fmt.floats(k, row, start + i, size):
-            panel.store(at, value)
-            at = at + value.type.lanes
+            panel.store(i + at, value)
+            at += value.type.lanes
     if not isinstance(fmt, QuantizedFormat):
         with k.loop(whole, depth) as i:
             panel[i] = fmt.load(k, row, start + i, 1)
@@ -176,5 +176,5 @@ def _write(
             for c, column in enumerate(columns):
                 with k.when(here > c):
                     finish(a, epilogue, t + c, first + r, column)
-        with k.loop(whole, count) as r, k.loop(here) as c:
-            finish(a, epilogue, t + c, first + r, sums[r * stride + t + c])
+        with k.loop(whole, count) as r, k.loop(t, t + here) as token:
+            finish(a, epilogue, token, first + r, sums[r * stride + token])

@@ -47,14 +47,17 @@ def matvec(
 ) -> None:
     """``out[t, n] = sum over i of weights[n, i] * x[t, i]``, for all tokens t. One task: some n."""
     fmt = FORMATS[type]
-    dot = _quantized_dot if isinstance(fmt, QuantizedFormat) else _float_dot
     first = task * a.task_rows
     with (
         k.loop(0, getattr(step, rows), columns) as t,
         k.loop(first, k.min(first + a.task_rows, a.n_rows)) as n,
     ):
         tokens = [a.x.at((t + c) * a.record) for c in range(columns)]
-        totals = dot(k, fmt, a.weights.at(n * a.row_bytes), tokens, a.width)
+        row = a.weights.at(n * a.row_bytes)
+        if isinstance(fmt, QuantizedFormat):
+            totals = _quantized_dot(k, fmt, row, tokens, a.width)
+        else:
+            totals = _float_dot(k, fmt, row, tokens, a.width)
         for c, total in enumerate(totals):
             finish(a, epilogue, t + c, n, total)
 

@@ -73,9 +73,7 @@ class KVCache:
 class RopeTable:
     """(context, 2, pairs) cosines and sines, computed as positions are first reached."""
 
-    def __init__(
-        self, rope: RopeConfig, context: int, factors: NDArray[np.float32] | None
-    ) -> None:
+    def __init__(self, rope: RopeConfig, context: int, factors: NDArray[np.float32] | None) -> None:
         self._rope, self._factors = rope, factors
         self._filled = 0
         shape = (context, 2, rope.dims // 2)

@@ -16,7 +16,7 @@ import os
 
 
 class PyllamaError(Exception):
-    """A failure that its one-line message explains; commands print it and exit with ``exit_code``."""
+    """A failure explained in one line; commands print it and exit with ``exit_code``."""
 
     exit_code = 1
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pyllama import quants
 from pyllama.errors import ModelError
 from pyllama.gguf import GGUFFile, TensorType
+from pyllama.gguf.wording import quoted
 from pyllama.graph.graph import Graph
 from pyllama.graph.passes import optimize
 from pyllama.kernels import target
@@ -39,15 +40,13 @@ class Model:
         """Use ``load``."""
         self.path: Path = file.path
         self.metadata: Mapping[str, Any] = file.metadata
-        self.config: ModelConfig = read_config(file.path, file.metadata)
-        architecture = ARCHITECTURES.get(self.config.architecture)
-        if architecture is None:
+        name = file.metadata.get("general.architecture")
+        if isinstance(name, str) and name not in ARCHITECTURES:  # its keys may be others, too
             known = ", ".join(sorted(ARCHITECTURES))
-            raise ModelError(
-                file.path,
-                f"unknown architecture {self.config.architecture!r}",
-                f"pyllama runs: {known}",
-            )
+            problem = f"unknown architecture {quoted(name)}"
+            raise ModelError(file.path, problem, f"pyllama runs: {known}")
+        self.config: ModelConfig = read_config(file.path, file.metadata)
+        architecture = ARCHITECTURES[self.config.architecture]
         self._file = file
         self._check_vocabulary()
         builder = GraphBuilder(file.path, file.tensors, self.config)

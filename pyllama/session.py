@@ -74,9 +74,8 @@ class Session:
     ) -> NDArray[np.float32]:
         """Append tokens to a sequence and compute the logits of what may follow.
 
-        Returns (n_vocab,) float32 for the last token, or (tokens, n_vocab) for each of them. The
-        former is a view that the next call overwrites. When the call is interrupted the sequence
-        stays as it was.
+        Returns (n_vocab,) float32 for the last token, or (tokens, n_vocab) for each of them. When
+        the call is interrupted the sequence stays as it was.
 
         Raises CapacityError when the tokens do not fit into the context, UsageError for ids out of
         range, Interrupted after ``abort``.
@@ -88,7 +87,7 @@ class Session:
         if all_logits:
             size = min(self.ubatch, ALL_LOGITS_TOKENS)
             parts = [
-                self._step(ids[i : i + size], start + i, sequence, Mode(size, size)).copy()
+                self._step(ids[i : i + size], start + i, sequence, Mode(size, size))
                 for i in range(0, len(ids), size)
             ]
             logits = np.concatenate(parts)
@@ -140,7 +139,7 @@ class Session:
         outputs = range(len(ids)) if mode.outputs > 1 else (len(ids) - 1,)
         step = program.prepare(ids, first, sequence, outputs)
         self._workers.run(program.program, step, owner=self)
-        return program.logits[: len(outputs)]
+        return program.logits[: len(outputs)].copy()
 
     def _program(self, mode: Mode) -> _BoundProgram:
         if mode not in self._programs:

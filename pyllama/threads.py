@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import atexit
 import ctypes
 import os
 import threading
+import weakref
 from typing import Any
-from weakref import WeakSet
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,25 +23,24 @@ MAX_THREADS = 512
 SPINS = 4000
 """Pauses before a waiting thread sleeps: some 100 to 200 microseconds."""
 
-_POOLS: WeakSet[WorkerPool] = WeakSet()
-
 
 class WorkerPool:
     """A number of threads, the caller of ``run`` being the first. One step runs at a time."""
 
     def __init__(self, library: Library, threads: int) -> None:
         if not 1 <= threads <= MAX_THREADS:
-            raise UsageError(f"{threads} threads asked for; between 1 and {MAX_THREADS} are possible")
+            raise UsageError(
+                f"{threads} threads asked for; between 1 and {MAX_THREADS} are possible"
+            )
         library.load([executor.RUN, executor.WORK, executor.STOP])
         self.threads = threads
         self._run = _function(library, executor.RUN, ctypes.c_void_p)
         self._work = _function(library, executor.WORK, ctypes.c_void_p, ctypes.c_int64)
         self._stop = _function(library, executor.STOP, ctypes.c_void_p)
-        self._library = library  # keeps the code in memory
+        self._library = library
         self._lock = threading.Lock()
         self._running: object = None
         self._start()
-        _POOLS.add(self)
 
     def _start(self) -> None:
         self._process = os.getpid()
@@ -51,12 +49,16 @@ class WorkerPool:
         start = -memory.ctypes.data % executor.LINE // 8
         self._memory = memory[start : start + words]
         self._abort_word = self._memory.view(np.int32)[executor.ABORT_OFFSET // 4 :]
-        self._workers = [
+        workers = [
             threading.Thread(target=self._work, args=(self._memory.ctypes.data, n), daemon=True)
             for n in range(1, self.threads)
         ]
-        for worker in self._workers:
+        for worker in workers:
             worker.start()
+        # the workers use the memory and the code, so both must outlive them, not just this object
+        self.close = weakref.finalize(
+            self, _shut_down, self._process, self._stop, self._memory, workers, self._library
+        )
 
     def run(self, program: Program, step: NDArray[np.int64], owner: object) -> None:
         """Compute one step; returns when it is done.
@@ -90,21 +92,20 @@ class WorkerPool:
         if self._running is owner:
             self._abort_word[0] = 1
 
-    def close(self) -> None:
-        """Let the workers end."""
-        with self._lock:
-            if os.getpid() == self._process:
-                self._stop(self._memory.ctypes.data)
-                for worker in self._workers:
-                    worker.join()
-            self._workers = []
-
 
 def _function(library: Library, function: executor.ExecutorFunction, *types: Any) -> Any:
     return ctypes.CFUNCTYPE(None, *types)(library.address(function))
 
 
-@atexit.register
-def _close_all() -> None:
-    for pool in list(_POOLS):
-        pool.close()
+def _shut_down(
+    process: int,
+    stop: Any,
+    memory: NDArray[np.int64],
+    workers: list[threading.Thread],
+    _code: Library,
+) -> None:
+    """Let the workers of a pool end; called when the pool is gone, at the latest at exit."""
+    if os.getpid() == process:
+        stop(memory.ctypes.data)
+        for worker in workers:
+            worker.join()

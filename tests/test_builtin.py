@@ -14,8 +14,9 @@ import numpy.typing as npt
 import pytest
 import tokenizers
 from jinja2.sandbox import ImmutableSandboxedEnvironment
-from tokenizers import Regex, Tokenizer, models, pre_tokenizers
+from tokenizers import Tokenizer, models, pre_tokenizers
 
+import pyllama.tokenizers
 from pyllama import builtin
 from pyllama.errors import FileError
 from pyllama.gguf import GGUFFile, TensorType
@@ -25,10 +26,6 @@ MAX_CARD_BYTES = 20_000
 WIDTH, LAYERS, HEADS, KV_HEADS, HEAD, FEED_FORWARD = 256, 6, 4, 2, 64, 512
 VOCABULARY = 4096
 SUPERBLOCK = 256
-LLAMA_BPE = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
-    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-)
 SNIPPET = '''def count_words(path, encoding="utf-8"):
     """Return the number of words in a file."""
     result = 0
@@ -70,13 +67,8 @@ def oracle(model: GGUFFile) -> Tokenizer:
     """The tokenizer, built from the file's keys by what GGUF means with them."""
     vocabulary = {token: i for i, token in enumerate(model.metadata["tokenizer.ggml.tokens"])}
     merges = [tuple(merge.split(" ")) for merge in model.metadata["tokenizer.ggml.merges"]]
-    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=merges, ignore_merges=True))
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.Split(Regex(LLAMA_BPE), "isolated"),
-            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
-        ]
-    )
+    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=merges))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = tokenizers.decoders.ByteLevel()
     return tokenizer
 
@@ -122,7 +114,7 @@ def test_metadata(model: GGUFFile) -> None:
         "llama.rope.dimension_count": HEAD,
         "llama.rope.freq_base": 10000.0,
         "tokenizer.ggml.model": "gpt2",
-        "tokenizer.ggml.pre": "llama-bpe",
+        "tokenizer.ggml.pre": "gpt-2",
         "tokenizer.ggml.bos_token_id": 0,
         "tokenizer.ggml.eos_token_id": 0,
         "tokenizer.ggml.eot_token_id": 2,
@@ -197,6 +189,20 @@ def test_chat_template(model: GGUFFile) -> None:
 )
 def test_tokens_give_the_text_back(oracle: Tokenizer, text: str) -> None:
     assert oracle.decode(oracle.encode(text).ids) == text
+
+
+@pytest.mark.parametrize("text", [SNIPPET, "naïve 数字 12345\t😀\r\n\n  x", "it's <|im_end|>", ""])
+def test_pyllama_tokenizes_it_as_trained(model: GGUFFile, oracle: Tokenizer, text: str) -> None:
+    assert pyllama.tokenizers.Tokenizer.from_gguf(model).encode(text) == [
+        0,
+        *oracle.encode(text).ids,
+    ]
+
+
+def test_special_tokens(model: GGUFFile) -> None:
+    tokenizer = pyllama.tokenizers.Tokenizer.from_gguf(model)
+    assert tokenizer.encode("<|im_start|>a<|im_end|>", parse_special=True)[1::2] == [1, 2]
+    assert {0, 2} <= tokenizer.end_of_generation
 
 
 def test_indented_code_takes_few_tokens(oracle: Tokenizer) -> None:

@@ -126,9 +126,7 @@ def nibbles(k: Builder, packed: Value) -> tuple[Value, Value]:
 
 def two_bits(block: Block) -> list[Value]:
     """Chunks of 2-bit numbers in ``qs``: each 32 bytes hold four chunks, lowest bits first."""
-    return [
-        block.qs.load(32 * half, 32) >> 2 * part & 3 for half in range(2) for part in range(4)
-    ]
+    return [block.qs.load(32 * half, 32) >> 2 * part & 3 for half in range(2) for part in range(4)]
 
 
 def with_bit(k: Builder, lanes: Value, bits: Value, bit: int) -> Value:

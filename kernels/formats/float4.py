@@ -25,7 +25,7 @@ class MXFP4(QuantizedFormat):
         return [k.isa.lookup(k, _VALUES, k.concat(nibbles(k, block.qs.load(0, 16))))]
 
     def scales(self, k: Builder, block: Block) -> Value:
-        return k.table("e8m0_half", f32, E8M0_HALF)[block.e]
+        return k.table(f32, E8M0_HALF)[block.e]
 
 
 class NVFP4(QuantizedFormat):
@@ -43,5 +43,5 @@ class NVFP4(QuantizedFormat):
         return chunks
 
     def scales(self, k: Builder, block: Block) -> Value:
-        values = k.table("ue4m3_half", f32, UE4M3_HALF)
+        values = k.table(f32, UE4M3_HALF)
         return k.concat([values[block.d[g]] for g in range(4)])

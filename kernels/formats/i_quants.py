@@ -60,8 +60,10 @@ class IQ2_XXS(_Signed):
     def scales(self, k: Builder, block: Block) -> Value:
         return _halves(block, self._words(block) >> 28, 0.25)
 
-    def _words(self, block: Block) -> Value:
-        return block.qs.of(u32).load(0, 2 * CHUNKS).take(range(1, 2 * CHUNKS, 2))
+    @staticmethod
+    def _words(block: Block) -> Value:
+        words: Value = block.qs.of(u32).load(0, 2 * CHUNKS)
+        return words.take(range(1, 2 * CHUNKS, 2))
 
 
 class IQ2_XS(_Signed):
@@ -147,8 +149,8 @@ class IQ1_S(QuantizedFormat):
 
     def offsets(self, k: Builder, block: Block, scales: Value) -> Value | None:
         negative = block.qh.load(0, CHUNKS) >= 0x8000
-        shift = k.const(scales.type, -1 + 1 / 8), k.const(scales.type, -1 - 1 / 8)
-        return scales * k.select(negative, shift[1], shift[0])
+        delta = k.select(negative, k.const(scales.type, -1 / 8), k.const(scales.type, 1 / 8))
+        return scales * (delta - 1)
 
 
 class IQ1_M(QuantizedFormat):
@@ -163,12 +165,13 @@ class IQ1_M(QuantizedFormat):
     def lanes(self, k: Builder, block: Block) -> list[Value]:
         points = _grid(k, "iq1_s", add=1, times=8)
         negative = _nibbles_in_order(k, block.qh.load(0, 16)) >> 3
-        delta = (negative ^ 1) << 1
+        more = (negative ^ 1) << 1
         chunks = []
         for c in range(CHUNKS):
             upper = block.qh.of(u16)[c]
             indices = _extended(_bytes(block.qs, 4 * c, 4), upper, bits=3, stride=4)
-            chunks.append(_chunk(k, points, indices) + delta.take([4 * c + i // 8 for i in range(CHUNK)]))
+            spread = more.take([4 * c + i // 8 for i in range(CHUNK)])
+            chunks.append(_chunk(k, points, indices) + spread)
         return chunks
 
     def scales(self, k: Builder, block: Block) -> Value:
@@ -186,7 +189,7 @@ def _grid(k: Builder, name: GridName, add: int = 0, times: int = 1) -> Pointer:
     """A grid as a table of numbers, whose bytes are ``(component + add) * times``."""
     points = ((grid(name) + add) * times).astype(np.uint8)
     element = {4: u32, 8: u64}[points.shape[1]]
-    return k.table(f"grid_{name}", element, points.view(element.numpy).ravel())
+    return k.table(element, points.view(element.numpy).ravel())
 
 
 def _chunk(k: Builder, points: Pointer, indices: Iterable[Value]) -> Value:
@@ -199,12 +202,11 @@ def _bytes(place: Pointer, start: int, count: int) -> list[Value]:
     return [place.of(u8)[start + i].to(u32) for i in range(count)]
 
 
-def _extended(low: list[Value], upper: Value, bits: int, stride: int = 0) -> list[Value]:
-    """Indices with more bits on top, which are fields of ``upper`` at every ``stride`` bits."""
-    field = (1 << bits) - 1
-    fields = upper.to(u32)
-    step = stride or bits
-    return [index | (fields >> i * step & field) << 8 for i, index in enumerate(low)]
+def _extended(low: list[Value], upper: Value, bits: int, stride: int | None = None) -> list[Value]:
+    """Indices of ``8 + bits`` bits, the upper ones in fields ``stride`` bits apart."""
+    fields, mask = upper.to(u32), (1 << bits) - 1
+    starts = (i * (stride or bits) for i in range(len(low)))
+    return [index | (fields >> at & mask) << 8 for index, at in zip(low, starts, strict=True)]
 
 
 def _seven_bits(words: Value) -> Value:
@@ -235,7 +237,8 @@ def _nibbles_in_order(k: Builder, packed: Value) -> Value:
 
 def _halves(block: Block, scale: Value, factor: float) -> Value:
     """``d * (scale + 0.5) * factor``."""
-    return (scale.to(f32) + 0.5) * (block.d.to(f32) * factor)
+    d: Value = block.d
+    return (scale.to(f32) + 0.5) * (d.to(f32) * factor)
 
 
 def _odd(d: Value, scale: Value) -> Value:

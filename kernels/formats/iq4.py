@@ -26,7 +26,8 @@ class IQ4_NL(QuantizedFormat):
         return [k.isa.lookup(k, _VALUES, q) for q in codes]
 
     def scales(self, k: Builder, block: Block) -> Value:
-        return block.d.to(f32)
+        d: Value = block.d
+        return d.to(f32)
 
 
 class IQ4_XS(IQ4_NL):
@@ -37,4 +38,5 @@ class IQ4_XS(IQ4_NL):
     def scales(self, k: Builder, block: Block) -> Value:
         low = k.splat(block.scales_l.of(u32)[0], 8) >> k.vector(u32, range(0, 32, 4)) & 15
         high = k.splat(block.scales_h.to(u32), 8) >> k.vector(u32, range(0, 16, 2)) & 3
-        return ((low | high << 4).bits_as(i32 * 8) - 32).to(f32) * block.d.to(f32)
+        scale = (low | high << 4).bits_as(i32 * 8) - 32
+        return scale.to(f32) * super().scales(k, block)

@@ -1,0 +1,1 @@
+"""Instruction sets: how the lane vocabulary is emitted on each."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pyllama.kernels.isa.base import ISA
-from pyllama.kernels.types import i8, i32
+from pyllama.kernels.types import i8, i16, i32
 
 if TYPE_CHECKING:
     from pyllama.kernels.language import Builder, Value
@@ -24,20 +24,29 @@ class NEON(ISA):
     tile_vectors = 2
 
     def dot(self, k: Builder, total: Value, w: Value, x: Value) -> Value:
-        if "dotprod" not in self.features:
-            return super().dot(k, total, w, x)
-        # sdot reads w as signed, which is right for u8 up to 127 too
+        add = self._sdot if "dotprod" in self.features else self._pairwise
+        signed = w.bits_as(i8 * w.type.lanes)  # right for u8 up to 127 too
         parts = [
-            k.call(
-                "llvm.aarch64.neon.sdot.v4i32.v16i8",
-                i32 * 4,
+            add(
+                k,
                 total.take(range(at, at + 4)),
-                w.take(range(4 * at, 4 * at + 16)),
+                signed.take(range(4 * at, 4 * at + 16)),
                 x.take(range(4 * at, 4 * at + 16)),
             )
             for at in range(0, total.type.lanes, 4)
         ]
         return k.concat(parts)
+
+    @staticmethod
+    def _sdot(k: Builder, total: Value, w: Value, x: Value) -> Value:
+        return k.call("llvm.aarch64.neon.sdot.v4i32.v16i8", total.type, total, w, x)
+
+    @staticmethod
+    def _pairwise(k: Builder, total: Value, w: Value, x: Value) -> Value:
+        products = w.to(i16) * x.to(i16)
+        halves = (products.take(range(at, at + 8)) for at in (0, 8))
+        pairs = [k.call("llvm.aarch64.neon.saddlp.v4i32.v8i16", i32 * 4, h) for h in halves]
+        return total + k.call("llvm.aarch64.neon.addp.v4i32", i32 * 4, *pairs)
 
     def pause(self, k: Builder) -> None:
         k.call("llvm.aarch64.hint", None, k.const(i32, 1))

@@ -71,4 +71,3 @@ class ISA:
         rounded = bits + 0x7FFF + ((bits >> 16) & 1)
         is_nan = (bits & 0x7FFFFFFF) > 0x7F800000
         return (k.select(is_nan, bits | 0x400000, rounded) >> 16).to(u16)
-

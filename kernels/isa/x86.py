@@ -16,7 +16,7 @@ class AVX2(ISA):
 
     name = "avx2"
     cpu = "x86-64-v3"
-    needs = ("avx2", "fma", "f16c", "bmi", "bmi2", "lzcnt", "popcnt")
+    needs: tuple[str, ...] = ("avx2", "fma", "f16c", "bmi", "bmi2", "lzcnt", "popcnt")
     vector_bytes = 32
     tile_rows = 4
     tile_vectors = 3
@@ -52,7 +52,7 @@ class AVXVNNI(AVX2):
     """AVX2 with the int8 dot product of 256 bits: Alder Lake (2021), Zen 5 and later."""
 
     name = "avxvnni"
-    needs = (*AVX2.needs, "avxvnni")
+    needs: tuple[str, ...] = (*AVX2.needs, "avxvnni")
 
     def dot(self, k: Builder, total: Value, w: Value, x: Value) -> Value:
         if w.type.kind == "i":
@@ -61,11 +61,18 @@ class AVXVNNI(AVX2):
 
 
 class AVX512(AVX2):
-    """512-bit vectors: Skylake-X (2017), Zen 4 (2022) and later; VNNI dot products where present."""
+    """512-bit vectors: Skylake-X (2017), Zen 4 (2022) and later; VNNI where present."""
 
     name = "avx512"
     cpu = "x86-64-v4"
-    needs = (*AVX2.needs, "avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl")
+    needs: tuple[str, ...] = (
+        *AVX2.needs,
+        "avx512f",
+        "avx512bw",
+        "avx512cd",
+        "avx512dq",
+        "avx512vl",
+    )
     uses = ("avx512vnni", "avx512vbmi", "avx512bf16", "avx512fp16")
     vector_bytes = 64
     dot_lanes = 64

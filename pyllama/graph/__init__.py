@@ -1,0 +1,1 @@
+"""Graphs of operations: their meaning, passes over them, and plans to compute them."""

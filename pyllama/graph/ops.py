@@ -127,7 +127,7 @@ class RMSNorm(Op):
 
 @dataclass(frozen=True)
 class Linear(Op):
-    """``x @ weight.T + bias + residual``: weight (n_out, n_in); bias and the second input optional."""
+    """``x @ weight.T + bias + residual``; weight: (n_out, n_in); bias and residual are optional."""
 
     weight: Weight
     bias: Weight | None = None
@@ -233,7 +233,8 @@ class SwiGLU(Op):
     def meaning(self, step: StepState, *inputs: Array) -> Array:
         """The result in NumPy."""
         gate, up = inputs
-        return gate / (1 + np.exp(-np.clip(gate, -80, None))) * up
+        result: Array = gate / (1 + np.exp(-np.clip(gate, -80, None))) * up
+        return result
 
 
 @dataclass(frozen=True)

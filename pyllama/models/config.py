@@ -70,7 +70,9 @@ class _Keys:
             self._path, f"{self._prefix}.{key} {problem}", "the file is damaged: get it again"
         )
 
-    def integer(self, key: str, default: int | None = None, low: int = 1, high: int = MAX_SIZE) -> int:
+    def integer(
+        self, key: str, default: int | None = None, low: int = 1, high: int = MAX_SIZE
+    ) -> int:
         """An integer within bounds; an array is accepted when all its elements are equal."""
         value = self._value(key)
         if value is None:

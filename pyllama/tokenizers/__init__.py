@@ -10,8 +10,8 @@ for token in generated:
 print(stream.finish())
 """
 
-from .detokenizing import StreamDecoder
-from .special import SpecialTokens
-from .tokenizer import Tokenizer
+from pyllama.tokenizers.detokenizing import StreamDecoder
+from pyllama.tokenizers.special import SpecialTokens
+from pyllama.tokenizers.tokenizer import Tokenizer
 
 __all__ = ["SpecialTokens", "StreamDecoder", "Tokenizer"]

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import cached_property
 
-from .bytelevel import to_characters
-from .merging import merge
-from .pretokenizers import PreTokenizer
-from .vocabulary import TokenType, Vocabulary
-from .words import SPACE, remember_words, word_splitter
+from pyllama.tokenizers.bytelevel import to_characters
+from pyllama.tokenizers.merging import merge
+from pyllama.tokenizers.pretokenizers import PreTokenizer
+from pyllama.tokenizers.vocabulary import TokenType, Vocabulary
+from pyllama.tokenizers.words import SPACE, remember_words, word_splitter
 
 
 class BpeEncoder:

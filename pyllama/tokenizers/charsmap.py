@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .keys import PREFIX, Keys
+from pyllama.tokenizers.keys import PREFIX, Keys
 
 _NAME = "precompiled_charsmap"
 _VALUE, _BYTE, _HAS_VALUE, _SHIFTED = 1 << 31, 0xFF, 1 << 8, 1 << 9

@@ -6,9 +6,9 @@ import re
 from codecs import getincrementaldecoder
 from collections.abc import Callable
 
-from .bytelevel import to_bytes
-from .vocabulary import INVISIBLE, TokenType, Vocabulary
-from .words import SPACE
+from pyllama.tokenizers.bytelevel import to_bytes
+from pyllama.tokenizers.vocabulary import INVISIBLE, TokenType, Vocabulary
+from pyllama.tokenizers.words import SPACE
 
 _VERBATIM = INVISIBLE | {TokenType.USER_DEFINED}
 _SPACE_CLEANING = ((" (?=[?!.,])", ""), (" ' ", "'"), (" (?='(?:[sm]|re|ve))", ""))

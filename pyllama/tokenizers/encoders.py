@@ -6,15 +6,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from .bpe import BpeEncoder
-from .charsmap import read_character_map
-from .keys import PREFIX, Keys
-from .policy import Policy
-from .pretokenizers import PreTokenizer
-from .spm import SpmEncoder
-from .unigram import UnigramEncoder
-from .vocabulary import Vocabulary, read_scores
-from .wordpiece import WordPieceEncoder
+from pyllama.gguf.wording import quoted
+from pyllama.tokenizers.bpe import BpeEncoder
+from pyllama.tokenizers.charsmap import read_character_map
+from pyllama.tokenizers.keys import PREFIX, Keys
+from pyllama.tokenizers.policy import Policy
+from pyllama.tokenizers.pretokenizers import PreTokenizer
+from pyllama.tokenizers.spm import SpmEncoder
+from pyllama.tokenizers.unigram import UnigramEncoder
+from pyllama.tokenizers.vocabulary import Vocabulary, read_scores
+from pyllama.tokenizers.wordpiece import WordPieceEncoder
 
 
 class Encoder(Protocol):
@@ -56,7 +57,8 @@ def _bpe(parts: Parts) -> Encoder:
         raise parts.keys.error(f"{PREFIX}merges is missing")
     malformed = next((i for i, pair in enumerate(merges) if " " not in pair[1:-1]), None)
     if malformed is not None:
-        raise parts.keys.error(f"merge {malformed}, {merges[malformed]!r}, is not a pair of tokens")
+        pair = quoted(merges[malformed])
+        raise parts.keys.error(f"merge {malformed}, {pair}, is not a pair of tokens")
     assert parts.rules is not None, "the caller looks the pre-tokenizer up"
     return BpeEncoder(parts.vocabulary, merges, parts.rules)
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyllama.errors import ModelError
+from pyllama.gguf.wording import quoted
 
 PREFIX = "tokenizer.ggml."
 AGAIN = "the file is damaged or badly converted: download or convert it again"
@@ -82,6 +83,7 @@ class Keys:
 
 
 def _shown(value: object) -> str:
-    """A value in an error message: itself if it is short, else what kind of thing it is."""
-    text = repr(value)
-    return text if len(text) <= 40 and "\n" not in text else f"a {type(value).__name__}"
+    """A value in an error message: itself if it is a scalar, else what kind of thing it is."""
+    if isinstance(value, str):
+        return quoted(value)
+    return str(value) if isinstance(value, bool | int | float) else "an array"

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .vocabulary import INVISIBLE, SPECIAL, Vocabulary
+from pyllama.tokenizers.vocabulary import INVISIBLE, SPECIAL, Vocabulary
 
 _WHITE_SPACE = " \t\n\v\f\r"
 _STRIPPED_BEFORE_PRE = ("jina-v2-de", "jina-v2-es", "jina-v2-code")

@@ -19,6 +19,7 @@ WORD = r"[^\r\n\p{L}\p{N}]?\p{L}+"
 HAN_KANA = r"[\x{4E00}-\x{9FA5}\x{3040}-\x{309F}\x{30A0}-\x{30FF}]+"
 PUNCTUATED_WORD = r"""[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+"""
 DIGIT = r"\p{N}"
+NUMBER = r"\p{N}+"
 UP_TO_3_DIGITS = r"\p{N}{1,3}"
 LINES = r"[^\n]+|[\n]+"
 
@@ -120,8 +121,8 @@ KIMI_K2 = (
     rf"[{_HAN}]+|[^\r\n\p{{L}}\p{{N}}]?[\p{{L}}&&[^{_HAN}]]+{CONTRACTION}?"
     rf"|\p{{N}}{{1,3}}|{SYMBOLS}|{SPACES}"
 )
-# A run of digits in threes counted from the right, the rest of one or two digits first.
-AFMOE_DIGITS = r"\p{N}{1,2}(?=(?:\p{N}{3})+(?!\p{N}))|\p{N}{3}|\p{N}{1,2}"
+# A run of digits (a piece of its own) in threes from the right: the odd one or two come first.
+AFMOE_DIGITS = r"\A\p{N}{1,2}(?=(?:\p{N}{3})+\z)|\p{N}{3}|\p{N}{1,2}"
 SUPERBPE_DIGITS = r"[\s\S]+?(?=(?:[0-9]{3})+(?![0-9]))"
 AFMOE_ASIAN = (
     r"[\x{4E00}-\x{9FFF}\x{3400}-\x{4DBF}\x{F900}-\x{FAFF}\x{3040}-\x{309F}\x{30A0}-\x{30FF}"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from .keys import PREFIX, Keys
-from .pretokenizers import PreTokenizer
-from .special import SpecialTokens
+from pyllama.tokenizers.keys import PREFIX, Keys
+from pyllama.tokenizers.pretokenizers import PreTokenizer
+from pyllama.tokenizers.special import SpecialTokens
 
 
 @dataclass(frozen=True, slots=True)

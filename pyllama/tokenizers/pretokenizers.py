@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from . import patterns as p
+from pyllama.tokenizers import patterns as p
 
 DEFAULT = "default"
 
@@ -60,7 +60,7 @@ def _named(names: str, *patterns: str, **flags: bool) -> dict[str, PreTokenizer]
 
 
 PRE_TOKENIZERS: dict[str, PreTokenizer] = {
-    **_named(DEFAULT, p.DEFAULT_SYMBOLS, p.GPT2, r"\p{N}+", "[0-9][0-9][0-9]"),
+    **_named(DEFAULT, p.DEFAULT_SYMBOLS, p.GPT2, p.NUMBER, "[0-9][0-9][0-9]"),
     # GPT-2
     **_named(
         "gpt-2 phi-2 jina-es jina-de jina-v2-es jina-v2-de gigachat a.x-4.0 mellum modern-bert"
@@ -116,7 +116,7 @@ PRE_TOKENIZERS: dict[str, PreTokenizer] = {
         p.DEEPSEEK_SYMBOLS,
         r"\s+\z",
         p.DEEPSEEK_ASIAN,
-        r"\p{N}+",
+        p.NUMBER,
         clean_spaces=False,
     ),
     **_named(
@@ -136,7 +136,7 @@ PRE_TOKENIZERS: dict[str, PreTokenizer] = {
         clean_spaces=False,
     ),
     **_named("spark2_5", p.UP_TO_3_DIGITS, p.HAN_KANA, p.SPARK, p.DIGIT, clean_spaces=False),
-    **_named("afmoe", p.AFMOE_DIGITS, p.AFMOE_ASIAN, p.DEEPSEEK3, clean_spaces=False),
+    **_named("afmoe", p.NUMBER, p.AFMOE_DIGITS, p.AFMOE_ASIAN, p.DEEPSEEK3, clean_spaces=False),
     # o200k
     **_named("tekken", p.TEKKEN, ignore_merges=True, add_bos=True, clean_spaces=False),
     **_named("gpt-4o llama4 kanana2 talkie minimax-m2", p.O200K, clean_spaces=False),
@@ -148,7 +148,7 @@ PRE_TOKENIZERS: dict[str, PreTokenizer] = {
     **_named("bloom gpt3-finnish", p.BLOOM),
     **_named("poro-chat", p.BLOOM, clean_spaces=False),
     **_named("viking", p.BLOOM, p.DIGIT, clean_spaces=False),
-    **_named("superbpe", r"\p{N}+", p.SUPERBPE_DIGITS, clean_spaces=False),
+    **_named("superbpe", p.NUMBER, p.SUPERBPE_DIGITS, clean_spaces=False),
     # Plain text instead of GPT-2's bytes
     **_named(
         "gemma4 granite-embed-multi-311m",

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 
-from .keys import Keys
-from .vocabulary import TokenType, Vocabulary
+from pyllama.tokenizers.keys import Keys
+from pyllama.tokenizers.vocabulary import TokenType, Vocabulary
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .merging import merge
-from .vocabulary import TokenType, Vocabulary
-from .words import SPACE, remember_words, word_splitter
+from pyllama.tokenizers.merging import merge
+from pyllama.tokenizers.vocabulary import TokenType, Vocabulary
+from pyllama.tokenizers.words import SPACE, fuse, remember_words, word_splitter
 
 _MERGED = frozenset({TokenType.NORMAL, TokenType.USER_DEFINED, TokenType.UNUSED})
 
@@ -35,7 +35,7 @@ class SpmEncoder:
         }
         self._byte_ids = vocabulary.byte_ids()
         self._prefix = SPACE if space_prefix else ""
-        self._unknown = () if unknown is None else (unknown,)
+        self._unknown = unknown
         self._split = word_splitter(self._ranks)
         self._encode_word = remember_words(self._merge_word)
 
@@ -44,7 +44,7 @@ class SpmEncoder:
         ids: list[int] = []
         for word in self._split(self._prefix + text.replace(" ", SPACE)):
             ids += self._encode_word(word)
-        return ids
+        return fuse(ids, self._unknown)
 
     def _merge_word(self, word: str) -> tuple[int, ...]:
         ids: list[int] = []
@@ -56,4 +56,6 @@ class SpmEncoder:
         """The bytes of a character that is no token, or the unknown token."""
         ids = [self._byte_ids[byte] for byte in character.encode()]
         known = tuple(i for i in ids if i is not None)
-        return known if len(known) == len(ids) else self._unknown
+        if len(known) == len(ids):
+            return known
+        return () if self._unknown is None else (self._unknown,)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,18 +10,20 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pyllama.errors import UsageError
-
-from .detokenizing import Pieces, StreamDecoder, clean_spaces
-from .encoders import BUILDERS, Encoder, Parts
-from .keys import PREFIX, Keys
-from .partition import Partition
-from .policy import Policy, default_policy, read_policy
-from .pretokenizers import DEFAULT, PRE_TOKENIZERS, PreTokenizer
-from .special import SpecialTokens, classify, read_special_tokens
-from .vocabulary import TokenType, Vocabulary, read_vocabulary
+from pyllama.gguf.wording import quoted
+from pyllama.tokenizers.detokenizing import Pieces, StreamDecoder, clean_spaces
+from pyllama.tokenizers.encoders import BUILDERS, Encoder, Parts
+from pyllama.tokenizers.keys import PREFIX, Keys
+from pyllama.tokenizers.partition import Partition
+from pyllama.tokenizers.policy import Policy, default_policy, read_policy
+from pyllama.tokenizers.pretokenizers import DEFAULT, PRE_TOKENIZERS, PreTokenizer
+from pyllama.tokenizers.special import SpecialTokens, classify, read_special_tokens
+from pyllama.tokenizers.vocabulary import TokenType, Vocabulary, read_vocabulary
 
 if TYPE_CHECKING:
     from pyllama.gguf import GGUFFile
+
+log = logging.getLogger(__name__)
 
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -35,7 +38,6 @@ class Tokenizer:
         vocabulary: the tokens and their types.
         policy: what is added to a text, and the special tokens.
         end_of_generation: ids that end an answer.
-        warnings: what the user ought to know about this file, a line each.
     """
 
     model: str
@@ -43,7 +45,6 @@ class Tokenizer:
     vocabulary: Vocabulary
     policy: Policy
     end_of_generation: frozenset[int]
-    warnings: tuple[str, ...]
     _encoder: Encoder
     _partition: Partition
     _pieces: Pieces
@@ -62,7 +63,7 @@ class Tokenizer:
         """
         keys = Keys(metadata, source)
         model = _read_model(keys)
-        pre, rules, warnings = _read_pre_tokenizer(keys, model)
+        pre, rules = _read_pre_tokenizer(keys, model)
         default = default_policy(model, rules)
         vocabulary = read_vocabulary(keys)
         roles = read_special_tokens(keys, vocabulary, default.roles)
@@ -74,7 +75,6 @@ class Tokenizer:
             vocabulary=vocabulary,
             policy=policy,
             end_of_generation=ends,
-            warnings=warnings,
             _encoder=BUILDERS[model](Parts(keys, vocabulary, policy, rules)),
             _partition=Partition(vocabulary, metadata),
             _pieces=Pieces(vocabulary, byte_level=rules is not None and rules.byte_level),
@@ -192,26 +192,26 @@ def _read_model(keys: Keys) -> str:
         raise keys.error(f"{PREFIX}model is missing", "the model has no vocabulary")
     if model not in BUILDERS:
         known = ", ".join(BUILDERS)
-        raise keys.error(f"tokenizer {model!r} is not supported", f"pyllama can use {known}")
+        raise keys.error(f"unknown tokenizer {quoted(model)}", f"pyllama knows: {known}")
     return model
 
 
-def _read_pre_tokenizer(keys: Keys, model: str) -> tuple[str, PreTokenizer | None, tuple[str, ...]]:
-    """Name and rules of the pre-tokenizer, and the warnings; only BPE has rules."""
-    pre = keys.text("pre")
-    if model == "gemma4":
-        return model, PRE_TOKENIZERS[model], ()
-    if model != "gpt2":
-        return pre or DEFAULT, None, ()
+def _read_pre_tokenizer(keys: Keys, model: str) -> tuple[str, PreTokenizer | None]:
+    """Name and rules of the pre-tokenizer; only BPE has rules."""
+    pre = model if model == "gemma4" else keys.text("pre")
+    if model not in ("gpt2", "gemma4"):
+        return pre or DEFAULT, None
     if not pre:
-        warning = (
-            f"{keys.source}: {PREFIX}pre is missing, so text may be split differently than in"
-            " training and answers get worse; convert the model again"
+        log.warning(
+            "%s: %spre is missing: text may be cut differently than in training, and answers get"
+            " worse; convert the model again",
+            keys.source,
+            PREFIX,
         )
-        return DEFAULT, PRE_TOKENIZERS[DEFAULT], (warning,)
+        pre = DEFAULT
     if pre not in PRE_TOKENIZERS:
         raise keys.error(
-            f"pre-tokenizer {pre!r} is not supported",
+            f"unknown pre-tokenizer {quoted(pre)}",
             "a newer pyllama may know it; with another one the model would not work well",
         )
-    return pre, PRE_TOKENIZERS[pre], ()
+    return pre, PRE_TOKENIZERS[pre]

@@ -9,9 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from .charsmap import CharacterMap
-from .vocabulary import TokenType, Vocabulary
-from .words import SPACE, remember_words, word_splitter
+from pyllama.tokenizers.charsmap import CharacterMap
+from pyllama.tokenizers.vocabulary import TokenType, Vocabulary
+from pyllama.tokenizers.words import SPACE, fuse, remember_words, word_splitter
 
 UNKNOWN_PENALTY = 10.0
 _USED = frozenset({TokenType.NORMAL, TokenType.USER_DEFINED, TokenType.UNUSED})
@@ -55,21 +55,14 @@ class UnigramEncoder:
         """The ids of ``text``; a run of unknown characters is one unknown token."""
         ids: list[int] = []
         for word in self._split(self._spaced(self._normalize(text))):
-            for token in self._encode_word(word):
-                if token != self._unknown or ids[-1:] != [token]:
-                    ids.append(token)
-        return ids
+            ids += self._encode_word(word)
+        return fuse(ids, self._unknown)
 
     def _spaced(self, text: str) -> str:
         """Spaces as U+2581, with the prefix and without the surplus ones."""
         if self._merge_spaces:
-            return "".join(SPACE + word for word in text.split(" ") if word)
-        bare = text.lstrip(" ")  # the prefix stands before the first character that is no space
-        return (
-            SPACE * (len(text) - len(bare))
-            + (self._prefix if bare else "")
-            + bare.replace(" ", SPACE)
-        )
+            return "".join(SPACE + word for word in text.split(" ") if word).rstrip(SPACE)
+        return self._prefix + text.replace(" ", SPACE) if text else ""
 
     def _best_path(self, word: str) -> tuple[int, ...]:
         end = len(word)

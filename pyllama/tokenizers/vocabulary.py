@@ -10,7 +10,8 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from .keys import PREFIX, Keys
+from pyllama.gguf.wording import quoted
+from pyllama.tokenizers.keys import PREFIX, Keys
 
 
 class TokenType(IntEnum):
@@ -64,7 +65,7 @@ def read_vocabulary(keys: Keys) -> Vocabulary:
     ids = dict(zip(texts, range(len(texts)), strict=True))
     if len(ids) < len(texts):
         first = next(i for i, text in enumerate(texts) if ids[text] != i)
-        raise keys.error(f"tokens {first} and {ids[texts[first]]} are both {texts[first]!r}")
+        raise keys.error(f"tokens {first} and {ids[texts[first]]} are both {quoted(texts[first])}")
     vocabulary = Vocabulary(texts, ids, _read_types(keys, len(texts)))
     _check_bytes(keys, vocabulary)
     return vocabulary
@@ -98,4 +99,5 @@ def _check_bytes(keys: Keys, vocabulary: Vocabulary) -> None:
     types = np.frombuffer(vocabulary.types, np.uint8)
     for i in np.flatnonzero(types == TokenType.BYTE).tolist():
         if not BYTE_TEXT.fullmatch(vocabulary.texts[i]):
-            raise keys.error(f"token {i}, {vocabulary.texts[i]!r}, is a byte but not named <0xHH>")
+            name = quoted(vocabulary.texts[i])
+            raise keys.error(f"token {i}, {name}, is a byte but not named <0xHH>")

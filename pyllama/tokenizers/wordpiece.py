@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cached_property
 
-from .vocabulary import Vocabulary
-from .words import SPACE, remember_words
+from pyllama.tokenizers.vocabulary import Vocabulary
+from pyllama.tokenizers.words import SPACE, remember_words
 
 
 class WordPieceEncoder:

@@ -33,3 +33,10 @@ def remember_words(encode: Callable[[str], tuple[int, ...]]) -> Callable[[str], 
     """The same function with a bounded memory of short words; safe to share between threads."""
     remembered = lru_cache(CACHED_WORDS)(encode)
     return lambda word: remembered(word) if len(word) <= CACHED_LENGTH else encode(word)
+
+
+def fuse(ids: list[int], unknown: int | None) -> list[int]:
+    """Each run of the unknown token as one, which is how SentencePiece counts it."""
+    if unknown not in ids:
+        return ids
+    return [token for i, token in enumerate(ids) if token != unknown or ids[i - 1 : i] != [token]]

@@ -1,18 +1,20 @@
-"""Training: AdamW, a plateau, and a decay that ends with the budget; it resumes at checkpoints."""
+"""Training: Muon and AdamW, a plateau and a final decay within a budget; resumes at checkpoints."""
 
 from __future__ import annotations
 
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from .network import Llama, Shape
 from .vocabulary import Ids
@@ -32,6 +34,7 @@ class Recipe:
     warmup_steps: int = 150
     decay_from: float = 0.6  # share of the budget after which the rate falls to zero
     weight_decay: float = 0.1
+    momentum: float = 0.95
     betas: tuple[float, float] = (0.9, 0.95)
     clip: float = 1.0
     snapped: float = 0.25  # share of the windows that begin where a document begins
@@ -91,16 +94,16 @@ def train(
     report: Callable[[str], None],
 ) -> Done:
     """Train ``model`` until the budget is spent, going on from ``checkpoint`` where it exists."""
-    optimizer = make_optimizer(model, recipe)
-    done = load_checkpoint(checkpoint, model, optimizer) if checkpoint.exists() else Done()
+    optimizers = make_optimizers(model, recipe)
+    done = load_checkpoint(checkpoint, model, optimizers) if checkpoint.exists() else Done()
     loss_of: Any = torch.compile(model.loss) if recipe.compile else model.loss
     started = time.monotonic() - done.seconds
     saved_at, losses = time.monotonic(), []
     while recipe.progress(done) < 1.0:
         rate = recipe.rate(done)
-        for group in optimizer.param_groups:
+        for group in chain.from_iterable(optimizer.param_groups for optimizer in optimizers):
             group["lr"] = rate
-        losses.append(optimize(model, loss_of, optimizer, windows.batch(done.steps), recipe.clip))
+        losses.append(optimize(model, loss_of, optimizers, windows.batch(done.steps), recipe.clip))
         done = Done(done.steps + 1, time.monotonic() - started)
         if not math.isfinite(losses[-1]):
             raise FloatingPointError(f"the loss is {losses[-1]} at step {done.steps}")
@@ -109,44 +112,59 @@ def train(
             spent = f"{recipe.progress(done):.1%} {done.seconds:.0f} s"
             report(f"step {done.steps} loss {mean:.4f} rate {rate:.2e} {spent}")
         if time.monotonic() - saved_at > recipe.checkpoint_seconds:
-            save_checkpoint(checkpoint, model, optimizer, done)
+            save_checkpoint(checkpoint, model, optimizers, done)
             saved_at = time.monotonic()
-    save_checkpoint(checkpoint, model, optimizer, done)
+    save_checkpoint(checkpoint, model, optimizers, done)
     return done
 
 
 def optimize(
     model: Llama,
     loss_of: Any,
-    optimizer: torch.optim.Optimizer,
+    optimizers: list[Optimizer],
     batch: tuple[Tensor, Tensor],
     clip: float,
 ) -> float:
     """One step; returns its loss in nats a token."""
     with torch.autocast("cpu", torch.bfloat16):
         loss: Tensor = loss_of(*batch)
-    optimizer.zero_grad()
+    model.zero_grad()
     torch.autograd.backward(loss)
     nn.utils.clip_grad_norm_(model.parameters(), clip)
-    optimizer.step()
+    for optimizer in optimizers:
+        optimizer.step()
     return loss.item()
 
 
-def make_optimizer(model: Llama, recipe: Recipe) -> torch.optim.AdamW:
-    """AdamW; matrices decay, norms do not."""
-    parameters = list(model.parameters())
+def make_optimizers(model: Llama, recipe: Recipe) -> list[Optimizer]:
+    """Muon for the matrices inside the blocks, AdamW for the embedding and the norms.
+
+    Muon orthogonalizes the momentum of a matrix, see https://kellerjordan.github.io/posts/muon;
+    scaled to the size of AdamW's updates it takes the same rate.
+    """
+    inner = [p for p in model.blk.parameters() if p.ndim > 1]
+    norms = [p for p in model.parameters() if p.ndim == 1]
     groups = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": recipe.weight_decay},
-        {"params": [p for p in parameters if p.ndim == 1], "weight_decay": 0.0},
+        {"params": [model.token_embd.weight], "weight_decay": recipe.weight_decay},
+        {"params": norms, "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=recipe.peak_rate, betas=recipe.betas, fused=True)
+    return [
+        torch.optim.Muon(
+            inner,
+            lr=recipe.peak_rate,
+            weight_decay=recipe.weight_decay,
+            momentum=recipe.momentum,
+            adjust_lr_fn="match_rms_adamw",
+        ),
+        torch.optim.AdamW(groups, lr=recipe.peak_rate, betas=recipe.betas, fused=True),
+    ]
 
 
-def save_checkpoint(path: Path, model: Llama, optimizer: torch.optim.AdamW, done: Done) -> None:
+def save_checkpoint(path: Path, model: Llama, optimizers: list[Optimizer], done: Done) -> None:
     """Write the whole state; the file appears whole or not at all."""
     state = {
         "model": model.state_dict(),
-        "optimizer": optimizer.state_dict(),
+        "optimizers": [optimizer.state_dict() for optimizer in optimizers],
         "steps": done.steps,
         "seconds": done.seconds,
     }
@@ -155,10 +173,10 @@ def save_checkpoint(path: Path, model: Llama, optimizer: torch.optim.AdamW, done
     os.replace(partial, path)
 
 
-def load_checkpoint(path: Path, model: Llama, optimizer: torch.optim.AdamW | None = None) -> Done:
+def load_checkpoint(path: Path, model: Llama, optimizers: Iterable[Optimizer] = ()) -> Done:
     """Restore the state that :func:`save_checkpoint` wrote."""
     state = torch.load(path, weights_only=True)
     model.load_state_dict(state["model"])
-    if optimizer is not None:
-        optimizer.load_state_dict(state["optimizer"])
+    for optimizer, optimizer_state in zip(optimizers, state["optimizers"], strict=False):
+        optimizer.load_state_dict(optimizer_state)
     return Done(state["steps"], state["seconds"])

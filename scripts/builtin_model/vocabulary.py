@@ -1,4 +1,4 @@
-"""The tokenizer: byte-level BPE behind the pre-tokenizer that GGUF calls ``llama-bpe``."""
+"""The tokenizer: byte-level BPE behind the pre-tokenizer that GGUF calls ``gpt-2``."""
 
 from __future__ import annotations
 
@@ -7,17 +7,14 @@ from typing import cast
 
 import numpy as np
 import numpy.typing as npt
-from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from .corpus import IM_END, IM_START
 
-PRE_TOKENIZER = "llama-bpe"
-# Llama 3's split: a word takes the one character before it (a space, an underscore, a dot), digits
-# go in threes, and the run of spaces that indents a line is one piece but for its last space.
-SPLIT = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
-    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-)
+# GPT-2's split. A line's break and indentation make a piece of their own, so that a prompt may end
+# anywhere in a line: where breaks stick to punctuation, as in later splits, "):" without one
+# promises that the line goes on.
+PRE_TOKENIZER = "gpt-2"
 END_OF_TEXT = "<|endoftext|>"  # begins and ends every document
 SPECIAL = (END_OF_TEXT, IM_START, IM_END)
 MIN_FREQUENCY = 4
@@ -27,14 +24,8 @@ Ids = npt.NDArray[np.uint16]
 
 def train_tokenizer(documents: Iterable[str], size: int) -> Tokenizer:
     """A tokenizer with ``size`` entries, the special ones first (their ids are 0, 1, 2)."""
-    # A piece that is an entry as a whole is taken as one, without merging: what llama-bpe means.
-    tokenizer = Tokenizer(models.BPE(ignore_merges=True))
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.Split(Regex(SPLIT), behavior="isolated"),
-            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
-        ]
-    )
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=size,

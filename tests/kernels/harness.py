@@ -10,9 +10,7 @@ import numpy as np
 from pyllama.kernels.jit import Library
 from pyllama.kernels.kernel import STEP, Kernel
 
-SIGNATURE = ctypes.CFUNCTYPE(
-    None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64
-)
+SIGNATURE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
 
 
 def aligned(count: int, dtype: Any) -> np.ndarray:
@@ -29,7 +27,11 @@ def address(value: Any) -> int | float:
 
 
 def run(
-    library: Library, kernel: Kernel, tasks: int, step: dict[str, Any] | None = None, **arguments: Any
+    library: Library,
+    kernel: Kernel,
+    tasks: int,
+    step: dict[str, Any] | None = None,
+    **arguments: Any,
 ) -> None:
     """Run ``tasks`` tasks of a kernel; arrays become pointers, step fields default to zero."""
     scratch = aligned(1 << 22, np.uint8)

@@ -1,0 +1,232 @@
+"""Runs of the kernels that write and read the memory of attention."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from kernel_cases.case import Case, Launch, assert_close
+from kernel_cases.meaning import Step, quantized, rounded
+from kernel_cases.memory import Memory
+from numpy.typing import NDArray
+
+from pyllama.graph import ops
+from pyllama.kernels.attention import attend, scratch_bytes
+from pyllama.kernels.kv_cache import CACHE_TYPES, CELLS, kv_store
+
+
+@dataclass(frozen=True)
+class Heads:
+    """The shape of an attention layer and of its tiles."""
+
+    head_dim: int
+    heads_per_kv: int
+    kv_heads: int
+    tile: int  # tokens that attend together
+    key_type: str
+    value_type: str
+
+    @property
+    def heads(self) -> int:
+        """Query heads."""
+        return self.kv_heads * self.heads_per_kv
+
+    @property
+    def types(self) -> dict[str, str]:
+        """The static parameters of both kernels."""
+        return {"key_type": self.key_type, "value_type": self.value_type}
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """New tokens of a sequence, and how many it has already."""
+
+    slab: int
+    past: int
+    new: int
+
+
+class _Layer:
+    """The cache of one layer. What was never written is NaN."""
+
+    def __init__(self, memory: Memory, heads: Heads, slabs: int, capacity: int) -> None:
+        self.heads, self.capacity = heads, capacity
+        self.caches = [
+            memory.empty(
+                slabs * heads.kv_heads * capacity * CACHE_TYPES[type].head_bytes(heads.head_dim),
+                np.uint8,
+            )
+            for type in (heads.key_type, heads.value_type)
+        ]
+        self.arguments = {
+            "keys": self.caches[0], "values": self.caches[1],
+            "kv_heads": heads.kv_heads, "capacity": capacity,
+        }  # fmt: skip
+
+    def store(self, rows: _Rows) -> Launch:
+        """Write the keys and values of tokens."""
+        kernel = kv_store(head_dim=self.heads.head_dim, **self.heads.types)
+        arguments = self.arguments | {"key": rows.key, "value": rows.value}
+        return Launch(kernel, len(rows.positions), arguments, rows.step)
+
+
+class _Rows:
+    """Tokens with random keys and values."""
+
+    def __init__(
+        self,
+        memory: Memory,
+        heads: Heads,
+        cells: Sequence[tuple[int, int]],
+        rng: np.random.Generator,
+    ) -> None:
+        """``cells``: slab and position of every token."""
+        n = len(cells)
+        self.slabs, self.positions = (
+            memory.copy([cell[i] for cell in cells], np.int32) for i in range(2)
+        )
+        width = heads.kv_heads * heads.head_dim
+        self.key, self.value = (
+            memory.copy(rng.normal(0, 1, (n, width)), np.float32) for _ in range(2)
+        )
+        self.step: dict[str, Any] = {"positions": self.positions, "slabs": self.slabs}
+
+    def remember(self, step: Step, heads: Heads) -> None:
+        """Tell the meaning what was stored."""
+        step.positions, step.sequences = self.positions, self.slabs
+        step.remember(0, *(x.reshape(-1, heads.kv_heads, heads.head_dim)
+                           for x in (self.key, self.value)))  # fmt: skip
+
+
+def attention_case(
+    heads: Heads,
+    tokens: Sequence[Tokens],
+    window: int | None = None,
+    capacity: int = 256,
+    spread: float = 1.0,
+) -> Case:
+    """Store what is past, store what is new, attend. Scores are of the size ``spread``."""
+    memory, rng = Memory(), np.random.default_rng([heads.head_dim, *(t.past for t in tokens)])
+    layer = _Layer(memory, heads, 1 + max(t.slab for t in tokens), capacity)
+    past, new = (
+        _Rows(memory, heads, cells, rng)
+        for cells in (
+            [(t.slab, i) for t in tokens for i in range(t.past)],
+            [(t.slab, t.past + i) for t in tokens for i in range(t.new)],
+        )
+    )
+    n, width = len(new.positions), heads.heads * heads.head_dim
+    query = memory.copy(rng.normal(0, spread, (n, width)), np.float32)
+    out = memory.empty((n, width), np.float32)
+    tiles = memory.copy(_tiles(tokens, heads.tile), np.int32)
+    scratch = memory.empty(scratch_bytes(heads.tile, heads.heads_per_kv, heads.head_dim), np.uint8)
+    scale = heads.head_dim**-0.5
+    kernel = attend(
+        head_dim=heads.head_dim, heads_per_kv=heads.heads_per_kv, tokens=heads.tile, **heads.types
+    )
+    arguments = layer.arguments | {
+        "query": query, "out": out, "scale": scale, "window": window or capacity,
+    }  # fmt: skip
+    step = new.step | {"tiles": tiles, "scratch": scratch, "scratch_stride": scratch.size}
+    launches = (
+        layer.store(past),
+        layer.store(new),
+        Launch(kernel, len(tiles) * heads.kv_heads, arguments, step),
+    )
+
+    def compare() -> None:
+        types = {"keys": heads.key_type, "values": heads.value_type}
+        meaning = Step(store=lambda x, side: rounded(types[side])(x))
+        past.remember(meaning, heads)
+        meaning.positions, meaning.sequences = new.positions, new.slabs
+        op = ops.Attention(0, heads.heads, heads.kv_heads, heads.head_dim, scale, window or 0)
+        assert_close(out, op.meaning(meaning, query, new.key, new.value), 1e-5 * max(1, spread))
+
+    return Case(memory, launches, compare)
+
+
+def _tiles(tokens: Sequence[Tokens], size: int) -> list[tuple[int, int]]:
+    """First token and count of every tile; a tile has tokens of one sequence."""
+    tiles, first = [], 0
+    for t in tokens:
+        tiles += [(first + i, min(size, t.new - i)) for i in range(0, t.new, size)]
+        first += t.new
+    return tiles
+
+
+def store_case(heads: Heads, cells: Sequence[tuple[int, int]], capacity: int = 64) -> Case:
+    """Write some cells: every byte of the cache is as the layout says, the others stay as they are.
+
+    ``cells``: slab and position of each token.
+    """
+    memory, rng = Memory(), np.random.default_rng(heads.head_dim)
+    layer = _Layer(memory, heads, 1 + max(slab for slab, _ in cells), capacity)
+    rows = _Rows(memory, heads, cells, rng)
+    rows.key[0], rows.value[0] = 0, 0  # a group of zeros has no finite reciprocal scale
+
+    def compare() -> None:
+        shape = (len(cells), heads.kv_heads, heads.head_dim)
+        expected = np.full_like(layer.caches[0], 0xFF), np.full_like(layer.caches[1], 0xFF)
+        keys = _KeyView(expected[0], heads, capacity)
+        values = _ValueView(expected[1], heads, capacity)
+        for t, (slab, position) in enumerate(cells):
+            keys.write(slab, position, rows.key.reshape(shape)[t])
+            values.write(slab, position, rows.value.reshape(shape)[t])
+        for got, wanted in zip(layer.caches, expected, strict=True):
+            np.testing.assert_array_equal(got, wanted)
+
+    return Case(memory, (layer.store(rows),), compare)
+
+
+_STORED = {"f32": np.float32, "f16": np.float16, "bf16": np.uint16, "q8_0": np.int8}
+
+
+def _elements(type: str, x: NDArray[np.float32]) -> NDArray[Any]:
+    """(..., head_dim) as stored."""
+    if type == "q8_0":
+        return quantized(x)[0].reshape(x.shape)
+    if type == "bf16":
+        return (rounded("bf16")(x).view(np.uint32) >> 16).astype(np.uint16)
+    return x.astype(_STORED[type])
+
+
+class _KeyView:
+    """Keys: [slab][kv head][cell / 16] of elements [element][16], then scales [group][16]."""
+
+    def __init__(self, cache: NDArray[np.uint8], heads: Heads, capacity: int) -> None:
+        self.type = heads.key_type
+        head_bytes = CACHE_TYPES[self.type].head_bytes(heads.head_dim)
+        blocks = cache.reshape(-1, heads.kv_heads, capacity // CELLS, CELLS * head_bytes)
+        kind = np.dtype(_STORED[self.type])
+        end = heads.head_dim * CELLS * kind.itemsize
+        shape = (*blocks.shape[:3], -1, CELLS)
+        self.elements = blocks[..., :end].view(kind).reshape(shape)
+        self.scales = blocks[..., end:].view(np.float16).reshape(shape)
+
+    def write(self, slab: int, position: int, x: NDArray[np.float32]) -> None:
+        """x: (kv heads, head_dim)."""
+        block, lane = divmod(position, CELLS)
+        self.elements[slab, :, block, :, lane] = _elements(self.type, x)
+        if self.type == "q8_0":
+            self.scales[slab, :, block, :, lane] = quantized(x)[1]
+
+
+class _ValueView:
+    """Values: [slab][kv head][cell] of elements, then scales."""
+
+    def __init__(self, cache: NDArray[np.uint8], heads: Heads, capacity: int) -> None:
+        self.type = heads.value_type
+        head_bytes = CACHE_TYPES[self.type].head_bytes(heads.head_dim)
+        cells = cache.reshape(-1, heads.kv_heads, capacity, head_bytes)
+        kind = np.dtype(_STORED[self.type])
+        end = heads.head_dim * kind.itemsize
+        self.elements = cells[..., :end].view(kind)
+        self.scales = cells[..., end:].view(np.float16)
+
+    def write(self, slab: int, position: int, x: NDArray[np.float32]) -> None:
+        """x: (kv heads, head_dim)."""
+        self.elements[slab, :, position] = _elements(self.type, x)
+        if self.type == "q8_0":
+            self.scales[slab, :, position] = quantized(x)[1]

@@ -1,0 +1,212 @@
+"""Runs of the kernels that read weights: matvec, matmul, embedding."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from kernel_cases.case import Case, Launch, assert_close
+from kernel_cases.memory import Memory
+from kernel_cases.weights import Weights
+from numpy.typing import NDArray
+
+from pyllama.gguf.types import TensorType
+from pyllama.kernels.activation import quantize, quantize_meaning, record_bytes
+from pyllama.kernels.elementwise import embedding
+from pyllama.kernels.formats import FORMATS, QuantizedFormat
+from pyllama.kernels.isa.base import ISA
+from pyllama.kernels.matmul import PANEL_ROWS, matmul, pack, scratch_bytes, tile_tokens
+from pyllama.kernels.matvec import matvec
+
+ROUNDING = 5e-7
+"""Error of a float32 sum relative to the largest weight times the sum of all activations."""
+
+UNTOUCHED = 12345.0
+GAP = 3
+"""Columns of the output behind those that a matmul writes."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """A matmul: rows and width of the weights, tokens. ``task_rows`` is for matvec alone."""
+
+    n_rows: int
+    width: int
+    tokens: int
+    task_rows: int = 16
+
+
+@dataclass(frozen=True)
+class Variant:
+    """The static parameters that formats and instruction sets do not know of."""
+
+    epilogue: str = "none"
+    rows: str = "n_tokens"
+
+    def step(self, tokens: int) -> dict[str, int]:
+        """Row counts of a step in which the other count differs."""
+        return {"n_tokens": tokens + 2, "n_outputs": tokens + 2} | {self.rows: tokens}
+
+
+def is_quantized(type: TensorType) -> bool:
+    """Whether a format has blocks."""
+    return isinstance(FORMATS[type], QuantizedFormat)
+
+
+def widths(type: TensorType) -> tuple[int, ...]:
+    """Widths around the edges of blocks, of unrolled loops, and of vectors."""
+    if not is_quantized(type):
+        return (1, 7, 17, 33, 80, 256, 300)
+    return tuple(type.block_size * blocks for blocks in (1, 2, 3, 5, 8, 4, 7))
+
+
+class _Matmul:
+    """What matvec and matmul have in common: weights, output and what is added to it."""
+
+    def __init__(
+        self, size: Size, variant: Variant, padded: int, weights: Weights, spoil: float | None
+    ) -> None:
+        self.size, self.variant, self.weights = size, variant, weights
+        self.judged = size.tokens - (spoil is not None)
+        rng = np.random.default_rng(size.n_rows)
+        self.memory = Memory()
+        self.weights_data = self.memory.copy(weights.data)
+        stride = size.n_rows + GAP
+        self.out = self.memory.empty((padded, stride), np.float32)
+        self.out[:] = UNTOUCHED
+        shape = {"none": (1,), "bias": (size.n_rows,), "residual": (padded, stride)}
+        self.extra = self.memory.copy(rng.normal(0, 1, shape[variant.epilogue]), np.float32)
+        self.x = self.memory.empty((padded, size.width), np.float32)
+        self.x[: size.tokens] = rng.normal(0, 1, (size.tokens, size.width))
+        if spoil is not None:
+            self.x[size.tokens - 1, ::3] = spoil
+        self.arguments: dict[str, Any] = {
+            "weights": self.weights_data,
+            "row_bytes": weights.row_bytes,
+            "n_rows": size.n_rows,
+            "width": size.width,
+            "out": self.out,
+            "stride": stride,
+            "extra": self.extra,
+        }
+
+    def compare(self, x: NDArray[np.float32]) -> None:
+        """``x``: the activations as the kernel reads them."""
+        n_rows, tokens = self.size.n_rows, self.judged
+        x = x[:tokens].astype(np.float64)
+        sound = np.isfinite(self.weights.values).all(axis=1)
+        expected = x @ self.weights.values[sound].T
+        bound = ROUNDING * np.abs(x).sum(axis=1)[:, None] * self.weights.largest[sound]
+        if self.variant.epilogue == "bias":
+            expected = expected + self.extra[sound]
+        if self.variant.epilogue == "residual":
+            expected = expected + self.extra[:tokens, :n_rows][:, sound]
+        got = self.out[:tokens, :n_rows]
+        assert_close(got[:, sound], expected, bound + 1e-6)
+        assert not np.isfinite(got[:, ~sound]).any()
+        assert (self.out[:, n_rows:] == UNTOUCHED).all()
+
+
+def make_weights(
+    type: TensorType, size: Size, scales: NDArray[np.float16] | None = None
+) -> Weights:
+    """Weights of a size, the same ones every time."""
+    rng = np.random.default_rng([type, size.n_rows, size.width])
+    return Weights(Memory(), type, (size.n_rows, size.width), rng, scales)
+
+
+def matvec_case(
+    type: TensorType,
+    size: Size,
+    columns: int,
+    variant: Variant = Variant(),
+    weights: Weights | None = None,
+    spoil: float | None = None,
+) -> Case:
+    """Quantize the activations, where the weights are, then matvec.
+
+    ``spoil`` stands among the activations of the last token, whose result is not looked at.
+    """
+    padded = -(-size.tokens // columns) * columns
+    run = _Matmul(size, variant, padded, weights or make_weights(type, size), spoil)
+    launches = []
+    x, record = run.x, size.width * 4
+    if is_quantized(type):
+        record = record_bytes(size.width)
+        x = run.memory.empty((padded, record), np.uint8)
+        arguments = {"x": run.x, "out": x, "width": size.width, "record": record}
+        launches.append(Launch(quantize(), size.tokens, arguments))
+    launches.append(
+        Launch(
+            matvec(type=type, columns=columns, rows=variant.rows, epilogue=variant.epilogue),
+            -(-size.n_rows // size.task_rows),
+            run.arguments | {"x": x, "record": record, "task_rows": size.task_rows},
+            variant.step(size.tokens),
+        )
+    )
+
+    def compare() -> None:
+        run.compare(_as_quantized(run.x[: run.judged]) if is_quantized(type) else run.x)
+
+    return Case(run.memory, launches, compare)
+
+
+def _as_quantized(x: NDArray[np.float32]) -> NDArray[np.float32]:
+    q, d = quantize_meaning(x)
+    return (q.reshape(*d.shape, -1) * d[..., None]).reshape(x.shape)
+
+
+def matmul_case(
+    isa: ISA,
+    type: TensorType,
+    size: Size,
+    variant: Variant = Variant(),
+    weights: Weights | None = None,
+    spoil: float | None = None,
+) -> Case:
+    """Pack the activations, then matmul, with no more scratch memory than it asks for.
+
+    ``spoil``: as in ``matvec_case``.
+    """
+    tile = tile_tokens(isa)
+    tiles = -(-size.tokens // tile)
+    run = _Matmul(size, variant, tiles * tile, weights or make_weights(type, size), spoil)
+    packed = run.memory.empty((tiles, size.width, tile), np.float32)
+    scratch = run.memory.empty(scratch_bytes(tiles * tile), np.uint8)
+    launches = (
+        Launch(pack(), tiles, {"x": run.x, "out": packed, "width": size.width}),
+        Launch(
+            matmul(type=type, rows=variant.rows, epilogue=variant.epilogue),
+            -(-size.n_rows // PANEL_ROWS),
+            run.arguments | {"x": packed},
+            variant.step(size.tokens) | {"scratch": scratch, "scratch_stride": scratch.size},
+        ),
+    )
+
+    def compare() -> None:
+        order = run.x.reshape(tiles, tile, -1).transpose(0, 2, 1)
+        np.testing.assert_array_equal(packed, order)
+        run.compare(run.x)
+
+    return Case(run.memory, launches, compare)
+
+
+def embedding_case(type: TensorType, width: int) -> Case:
+    """Look up rows, the last one among them."""
+    size = Size(9, width, 5)
+    weights = make_weights(type, size)
+    memory = Memory()
+    tokens = memory.copy([8, 0, 3, 3, 7], np.int32)
+    out = memory.empty((5, width), np.float32)
+    arguments = {
+        "weights": memory.copy(weights.data), "row_bytes": weights.row_bytes, "out": out,
+        "width": width,
+    }  # fmt: skip
+    launch = Launch(embedding(type=type), 5, arguments, {"tokens": tokens})
+
+    def compare() -> None:
+        bound = 4e-7 * weights.largest[tokens][:, None]
+        assert_close(out, weights.values[tokens], bound)
+
+    return Case(memory, (launch,), compare)

@@ -1,0 +1,66 @@
+"""Writing the cache and attending to it, for every cache type and shape of heads."""
+
+from __future__ import annotations
+
+import pytest
+from kernel_cases.attention import Heads, Tokens, attention_case, store_case
+
+from pyllama.kernels.jit import Library
+from pyllama.kernels.kv_cache import CACHE_TYPES
+
+SHAPES = [
+    Heads(16, 1, 2, 1, "f32", "f32"),
+    Heads(24, 2, 1, 3, "f16", "f16"),
+    Heads(32, 4, 2, 1, "q8_0", "q8_0"),
+    Heads(64, 1, 2, 16, "bf16", "bf16"),
+    Heads(64, 4, 2, 4, "f16", "f16"),
+    Heads(80, 3, 1, 2, "f16", "f32"),
+    Heads(96, 2, 2, 8, "q8_0", "f16"),
+    Heads(128, 8, 1, 2, "f16", "q8_0"),
+    Heads(128, 5, 2, 1, "bf16", "f16"),
+]
+"""Every head size, cache type, and number of rows around whole register tiles."""
+
+LENGTHS = (0, 1, 14, 15, 16, 17, 62, 63, 64, 65, 127, 128, 200)
+"""Tokens before the new ones, around the edges of 16 and 64 cells."""
+
+
+def name(heads: Heads) -> str:
+    """A test id."""
+    return f"{heads.head_dim}x{heads.heads_per_kv}x{heads.kv_heads}-{heads.key_type}-{heads.value_type}"
+
+
+@pytest.mark.parametrize("heads", SHAPES, ids=name)
+def test_lengths(heads: Heads, library: Library) -> None:
+    for past in LENGTHS:
+        attention_case(heads, [Tokens(0, past, 1)]).run(library)
+
+
+@pytest.mark.parametrize("heads", SHAPES, ids=name)
+def test_prompts_of_several_sequences(heads: Heads, library: Library) -> None:
+    tokens = [Tokens(2, 5, 17), Tokens(0, 0, 33), Tokens(1, 100, 1), Tokens(3, 63, 2)]
+    attention_case(heads, tokens).run(library)
+
+
+@pytest.mark.parametrize("window", [1, 2, 15, 16, 17, 63, 64, 65, 100, 200])
+def test_windows(window: int, library: Library) -> None:
+    for heads in SHAPES[3:5]:
+        attention_case(heads, [Tokens(0, 70, 20), Tokens(1, 130, 3)], window).run(library)
+
+
+def test_a_full_cache(library: Library) -> None:
+    for heads in SHAPES[2:4]:
+        attention_case(heads, [Tokens(0, 100, 28)], capacity=128).run(library)
+
+
+@pytest.mark.parametrize("spread", [0.0, 30.0, 1000.0])
+def test_equal_scores_and_scores_far_apart(spread: float, library: Library) -> None:
+    attention_case(SHAPES[3], [Tokens(0, 130, 5)], spread=spread).run(library)
+
+
+@pytest.mark.parametrize("type", CACHE_TYPES)
+def test_store(type: str, library: Library) -> None:
+    cells = [(0, 0), (0, 1), (1, 15), (1, 16), (2, 63), (0, 40)]
+    for other in ("f32", "q8_0"):
+        store_case(Heads(64, 1, 3, 1, type, other), cells).run(library)
+        store_case(Heads(32, 1, 2, 1, other, type), cells).run(library)

@@ -1,0 +1,61 @@
+"""The batch matmul and the packing of its activations, and the embedding: every format."""
+
+from __future__ import annotations
+
+from operator import attrgetter
+
+import numpy as np
+import pytest
+from kernel_cases.matmuls import (
+    Size,
+    Variant,
+    embedding_case,
+    make_weights,
+    matmul_case,
+    widths,
+)
+from kernel_cases.weights import EXTREME
+
+from pyllama.gguf.types import TensorType
+from pyllama.kernels.epilogue import EPILOGUES
+from pyllama.kernels.formats import FORMATS
+from pyllama.kernels.jit import Library
+
+NAME = attrgetter("name")
+
+N_ROWS = (1, 7, 8, 9, 63, 64, 65)
+TOKENS = (1, 2, 15, 16, 17, 5, 33)
+
+
+@pytest.mark.parametrize("type", FORMATS, ids=NAME)
+def test_sizes(type: TensorType, library: Library) -> None:
+    for n_rows, width, tokens in zip(N_ROWS, widths(type), TOKENS, strict=True):
+        matmul_case(library.isa, type, Size(n_rows, width, tokens)).run(library)
+
+
+@pytest.mark.parametrize("epilogue", EPILOGUES)
+@pytest.mark.parametrize("rows", ["n_tokens", "n_outputs"])
+def test_variants(rows: str, epilogue: str, library: Library) -> None:
+    for size in (Size(70, 64, 18), Size(130, 512, 3)):
+        matmul_case(library.isa, TensorType.Q8_0, size, Variant(epilogue, rows)).run(library)
+
+
+@pytest.mark.parametrize("type", FORMATS, ids=NAME)
+def test_extreme_scales(type: TensorType, library: Library) -> None:
+    size = Size(17, 768, 2)
+    weights = make_weights(type, size, EXTREME)
+    matmul_case(library.isa, type, size, weights=weights).run(library)
+
+
+@pytest.mark.parametrize("value", [np.inf, np.nan])
+def test_activations_that_are_no_numbers_spoil_their_own_tokens(
+    value: float, library: Library
+) -> None:
+    for type in (TensorType.Q4_0, TensorType.F32):
+        matmul_case(library.isa, type, Size(9, 320, 4), spoil=value).run(library)
+
+
+@pytest.mark.parametrize("type", FORMATS, ids=NAME)
+def test_embedding(type: TensorType, library: Library) -> None:
+    for width in widths(type):
+        embedding_case(type, width).run(library)

@@ -1,0 +1,41 @@
+"""Norm, gate, sum, row selection and rotary embedding against the meanings of their ops."""
+
+from __future__ import annotations
+
+import pytest
+from kernel_cases import rows
+
+from pyllama.kernels.jit import Library
+from pyllama.kernels.rope import STYLES
+
+
+@pytest.mark.parametrize("width", rows.WIDTHS)
+def test_rms_norm(width: int, library: Library) -> None:
+    rows.rms_norm_case(width).run(library)
+
+
+@pytest.mark.parametrize("scale", [0.0, 1e-12, 1e-3, 1e15])
+def test_rms_norm_of_groups(scale: float, library: Library) -> None:
+    rows.rms_norm_case(36, groups=3, scale=scale).run(library)
+
+
+@pytest.mark.parametrize("width", rows.WIDTHS)
+def test_swiglu(width: int, library: Library) -> None:
+    rows.swiglu_case(width).run(library)
+
+
+@pytest.mark.parametrize("width", rows.WIDTHS)
+def test_add(width: int, library: Library) -> None:
+    rows.add_case(width).run(library)
+
+
+@pytest.mark.parametrize("width", rows.WIDTHS)
+def test_select_rows(width: int, library: Library) -> None:
+    rows.select_rows_case(width).run(library)
+
+
+@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize(("pairs", "head_dim"), [(1, 2), (4, 8), (10, 20), (12, 32), (16, 33), (64, 128)])
+def test_rope(pairs: int, head_dim: int, style: str, library: Library) -> None:
+    rows.rope_case(style, pairs, head_dim).run(library)
+    rows.rope_case(style, pairs, head_dim, in_place=True).run(library)
