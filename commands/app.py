@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from pyllama.commands.failures import explained
 
 
@@ -10,4 +12,5 @@ def main() -> None:
     with explained():
         from pyllama.commands.program import app  # inside: Ctrl-C may come this early
 
-        app(prog_name="pyllama")
+        # The arguments given as they are: otherwise Windows would expand the prompt's * and ~.
+        app(sys.argv[1:], prog_name="pyllama")

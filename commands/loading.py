@@ -52,13 +52,17 @@ def open_session(
     if threads <= 0:
         threads, reason = default_threads()
     log.info("threads = %d (%s)", threads, reason)
-    return Session(
+    session = Session(
         model,
         context=context_size(context, model.config.context_length),
         batch=batch,
         ubatch=min(ubatch, batch),
         threads=threads,
     )
+    library = model.library
+    compiled, seconds = len(library.compiled), library.compile_seconds
+    log.info("isa = %s (%d kernels compiled in %.2f s)", library.isa.name, compiled, seconds)
+    return session
 
 
 def context_size(asked: int | None, trained: int) -> int:

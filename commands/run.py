@@ -92,7 +92,6 @@ def run(
     try:
         _write_text(generation, session, text.text if display_prompt else "")
     finally:
-        output.write("\n")
         if perf:
             from pyllama.commands.perf import perf_block
 
@@ -114,7 +113,10 @@ def _start(session: Session, prompt: Prompt, sampler: Sampler, predict: int) -> 
     """Begin the generation; a prompt that cannot be used is named by its source."""
     from pyllama.generate import generate
 
-    tokens = session.model.tokenizer.encode(prompt.text, add_special=True, parse_special=True)
+    tokenizer = session.model.tokenizer
+    tokens = tokenizer.encode(prompt.text, add_special=True, parse_special=True)
+    if tokenizer.doubles_bos(tokens):
+        log.warning("%s begins with a BOS token, and one was added: there are two", prompt.source)
     log.info(
         "generate: n_ctx = %d, n_prompt = %d, n_predict = %d",
         session.context,
@@ -128,12 +130,18 @@ def _start(session: Session, prompt: Prompt, sampler: Sampler, predict: int) -> 
 
 
 def _write_text(generation: Generation, session: Session, echo: str) -> None:
+    """Write the text as it is made, and always one newline after it."""
     from pyllama.generate import Finish, FinishReason
     from pyllama.interrupt import interruptible
 
-    with interruptible(session.abort):
-        output.write(echo)
-        for event in generation:
-            output.write(event.text)
-            if isinstance(event, Finish) and event.reason is FinishReason.CONTEXT:
-                log.warning("the context of %d tokens is full (-c)", session.context)
+    reason = None
+    try:
+        with interruptible(session.abort):
+            output.write(echo)
+            for event in generation:
+                output.write(event.text)
+                reason = event.reason if isinstance(event, Finish) else None
+    finally:
+        output.write("\n")
+    if reason is FinishReason.CONTEXT:
+        log.warning("the context of %d tokens is full (-c)", session.context)

@@ -26,7 +26,6 @@ OP = Struct(
     count=i64,  # which row count of the step it works on: COUNTS
     group=i64,  # rows in a group: the op has chunks * ceil(rows / group) tasks
     barrier=i64,  # 1: the next op needs what this one writes
-    taken=i64,  # tasks handed out so far
 )
 
 COUNTS = ("one", "n_tokens", "n_outputs", "n_tiles")
@@ -42,7 +41,14 @@ def _pool_offset(name: str) -> int:
     return LINE * (1 + _POOL_FIELDS.index(name))
 
 
-POOL_JOB = Struct(threads=i64, spins=i64, program=Array(u8), n_ops=i64, step=pointer)
+POOL_JOB = Struct(
+    threads=i64,
+    spins=i64,
+    program=Array(u8),
+    counters=Array(u8),  # tasks handed out so far: a cache line for each op
+    n_ops=i64,
+    step=pointer,
+)
 """First cache line of the pool: how many threads, how long to spin, and the current job."""
 
 POOL_BYTES = LINE * (1 + len(_POOL_FIELDS))
@@ -64,6 +70,10 @@ class _Pool:
 
     def word(self, name: str) -> Pointer:
         return self.base.at(_pool_offset(name)).of(i32)
+
+    def counter(self, op: Value) -> Pointer:
+        """How many tasks of an op are handed out."""
+        return self.job.counters.at(op * LINE).of(i64)
 
     def wait_until_changed(self, name: str, seen: Value) -> None:
         """Spin for a while, then sleep, until a word is no longer what it was."""
@@ -137,11 +147,12 @@ def _walk(k: Builder, pool: _Pool, thread: Value) -> None:
         record = program.at(i * OP.size)
         op = OP.live(k, record.address)
         tasks = _tasks(k, op, STEP.live(k, step))
-        taken = record.at(OP.offsets["taken"]).of(i64)
+        function, arguments = op.function, op.arguments
+        taken = pool.counter(i)
         with k.repeat() as leave_if:
             task = k.atomic_add(taken, 1)
             leave_if((task >= tasks) | k.atomic_load(pool.word("abort")).differs(0))
-            k.call_pointer(op.function, None, op.arguments, step, task, thread)
+            k.call_pointer(function, None, arguments, step, task, thread)
         with k.when(op.barrier.differs(0)):
             pool.barrier()
     pool.barrier()
@@ -160,8 +171,7 @@ def _work(k: Builder, address: Value, thread: Value) -> None:
 def _run(k: Builder, address: Value) -> None:
     pool = _Pool(k, address)
     with k.loop(pool.job.n_ops) as i:
-        taken = pool.job.program.at(i * OP.size + OP.offsets["taken"]).of(i64)
-        taken[0] = k.zero(i64)
+        pool.counter(i)[0] = k.zero(i64)
     pool.change("generation", k.atomic_load(pool.word("generation")) + 1)
     _walk(k, pool, k.zero(i64))
 

@@ -52,7 +52,7 @@ class Library:
         wanted = {f.symbol: f for f in functions if f.symbol not in self._addresses}
         if not wanted:
             return
-        linked = llvm.Linked({symbol: self._object(f) for symbol, f in wanted.items()})
+        linked = llvm.Linked({symbol: self.object_code(f) for symbol, f in wanted.items()})
         self._linked.append(linked)
         self._addresses.update({symbol: linked[symbol] for symbol in wanted})
 
@@ -62,7 +62,8 @@ class Library:
             self.load([function])
         return self._addresses[function.symbol]
 
-    def _object(self, function: Function) -> bytes:
+    def object_code(self, function: Function) -> bytes:
+        """Object code of a function: from the cache, or compiled and stored now."""
         key = self._key(function)
         code = self.objects.get(key)
         if code is None:

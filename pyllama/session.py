@@ -174,7 +174,7 @@ class _BoundProgram:
 
     def __init__(self, session: Session, mode: Mode) -> None:
         model = session.model
-        plan = plan_for_cpu(model.graph, mode, session._layout, model.library.isa)
+        plan = plan_for_cpu(model.graph, mode, session._layout, model.library.isa, session.threads)
         self.mode = mode
         self.arena = aligned_zeros(plan.arena_bytes, "buffers")
         self.program = Program(plan, model.library, self.arena, session.external)

@@ -73,6 +73,7 @@ class WorkerPool:
                     "threads": self.threads,
                     "spins": SPINS,
                     "program": program.records.ctypes.data,
+                    "counters": program.counters.ctypes.data,
                     "n_ops": len(program.plan.launches),
                     "step": step.ctypes.data,
                 }

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
 import pytest
+from models.cases import CASES
+from models.tiny import write_tiny
 from numpy.typing import NDArray
 
 from pyllama.errors import CapacityError, PromptError
 from pyllama.generate import Finish, FinishReason, Generation, Token, generate
+from pyllama.model import Model
 from pyllama.sampling import Sampler, SamplingParams
+from pyllama.session import Session
 
 END = 0
 VOCABULARY = ["", "a", "b", "c", "d"]
@@ -135,6 +141,23 @@ def test_timings_count_tokens_and_can_be_read_under_way() -> None:
     parts = timings.prompt.seconds + timings.eval.seconds + timings.sampling.seconds
     assert 0 < parts <= timings.total
     assert timings.samplers.seconds <= timings.sampling.seconds
+
+
+def test_sessions_of_one_model_do_not_disturb_each_other(tmp_path: Path) -> None:
+    write_tiny(next(case for case in CASES if case.name == "llama_gqa"), tmp_path / "tiny.gguf")
+    model = Model.load(tmp_path / "tiny.gguf")
+
+    def text(prompt: int) -> list[int]:
+        session = Session(model, context=128, threads=2)
+        sampler = Sampler.from_params(SamplingParams(seed=prompt))
+        events = generate(session, [1, prompt], sampler, 60, stop=())
+        return [event.id for event in events if isinstance(event, Token)]
+
+    prompts = [5, 6, 7, 8]
+    one_after_the_other = [text(prompt) for prompt in prompts]
+    with ThreadPoolExecutor(len(prompts)) as threads:
+        assert list(threads.map(text, prompts)) == one_after_the_other
+    assert len({tuple(tokens) for tokens in one_after_the_other}) == len(prompts)
 
 
 def test_timings_survive_an_error() -> None:

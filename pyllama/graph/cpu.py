@@ -22,8 +22,12 @@ from pyllama.kernels.kernel import Kernel
 ROW_PADDING = 64
 """Buffers of a batch have this many rows more: kernels work on whole tiles of tokens."""
 
-TASK_BYTES = 1 << 16
-"""Weights that one task of a decode matmul reads: some dozens of microseconds."""
+TASK_BYTES = 1 << 19
+"""Weights that one task of a decode matmul reads at most: starting a task costs about a microsecond,
+in which memory stands still, so tasks are made as large as an even share allows."""
+
+TASKS_PER_THREAD = 4
+"""Tasks of a matmul for each thread, so that a slow core does not hold up the others."""
 
 MATVEC_TOKENS = 8
 """Up to so many tokens weights are read for each group of tokens, beyond it they are unpacked."""
@@ -73,9 +77,9 @@ class Mode:
         return 1 if self.tokens <= MATVEC_TOKENS else max(1, ATTENTION_ROWS // heads_per_kv)
 
 
-def plan_for_cpu(graph: Graph, mode: Mode, cache: CacheLayout, isa: ISA) -> Plan:
-    """The launches that compute a graph for steps of a mode, planned."""
-    lowering = _Lowering(mode, cache, isa)
+def plan_for_cpu(graph: Graph, mode: Mode, cache: CacheLayout, isa: ISA, threads: int) -> Plan:
+    """The launches that compute a graph for steps of a mode, planned for a number of threads."""
+    lowering = _Lowering(mode, cache, isa, threads)
     for node in graph.nodes:
         lowering.add(node)
     result = lowering.buffers[graph.result]
@@ -83,8 +87,8 @@ def plan_for_cpu(graph: Graph, mode: Mode, cache: CacheLayout, isa: ISA) -> Plan
 
 
 class _Lowering:
-    def __init__(self, mode: Mode, cache: CacheLayout, isa: ISA) -> None:
-        self.mode, self.cache, self.isa = mode, cache, isa
+    def __init__(self, mode: Mode, cache: CacheLayout, isa: ISA, threads: int) -> None:
+        self.mode, self.cache, self.isa, self.threads = mode, cache, isa, threads
         self.launches: list[Launch] = []
         self.buffers: dict[Tensor, Buffer] = {}
         self.prepared: dict[tuple[Tensor, str], Buffer] = {}
@@ -193,7 +197,8 @@ def _few_tokens(
     arguments["x"] = low.activations(x, "int8" if is_quantized else "float")
     arguments["record"] = activation.record_bytes(x.width) if is_quantized else x.width * 4
     n_rows, row_bytes = op.weight.shape[0], _row_bytes(op.weight)
-    task_rows = max(4, min(n_rows, TASK_BYTES // row_bytes))
+    share = -(-n_rows // (low.threads * TASKS_PER_THREAD))
+    task_rows = max(4, min(share, TASK_BYTES // row_bytes))
     arguments["task_rows"] = task_rows
     columns = 1 if low.mode.rows(x.rows) == 1 else MATVEC_COLUMNS
     chunks = -(-n_rows // task_rows)

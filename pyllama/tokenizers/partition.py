@@ -13,7 +13,7 @@ from pyllama.tokenizers.vocabulary import INVISIBLE, SPECIAL, Vocabulary
 _WHITE_SPACE = " \t\n\v\f\r"
 _STRIPPED_BEFORE_PRE = ("jina-v2-de", "jina-v2-es", "jina-v2-code")
 _STRIPPED_BEFORE_ARCH = ("nomic-bert-moe", "jina-bert-v3")
-_PHI3_KEEPS = frozenset({"<unk>", "<s>", "<|endoftext|>"})
+_PHI3_KEEPS = ("<unk>", "<s>", "<|endoftext|>")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,16 +92,19 @@ def _stripping(
 
     GGUF files do not say so; it follows from the names of pre-tokenizer, architecture and model.
     """
-    pre = str(metadata.get("tokenizer.ggml.pre", ""))
-    arch = str(metadata.get("general.architecture", ""))
-    name = str(metadata.get("general.name", "")).lower()
-    ids = vocabulary.ids
+    pre = str(metadata.get("tokenizer.ggml.pre"))
+    arch = str(metadata.get("general.architecture"))
+    name = str(metadata.get("general.name")).lower()
+    none: frozenset[int] = frozenset()
     if pre in _STRIPPED_BEFORE_PRE or arch in _STRIPPED_BEFORE_ARCH:
-        return frozenset({ids["<mask>"]} if "<mask>" in ids else ()), frozenset()
+        return _ids(vocabulary, "<mask>"), none
     if "phi-3" in name or "phi3" in name:
-        special = {i for i, kind in enumerate(vocabulary.types) if kind in SPECIAL}
-        end = {ids["</s>"]} if "</s>" in ids else set()
-        return frozenset(), frozenset((special | end) - {ids[t] for t in _PHI3_KEEPS if t in ids})
+        special = frozenset(i for i, kind in enumerate(vocabulary.types) if kind in SPECIAL)
+        return none, (special | _ids(vocabulary, "</s>")) - _ids(vocabulary, *_PHI3_KEEPS)
     if "modern-bert" in name:
-        return frozenset({ids["[MASK]"]} if "[MASK]" in ids else ()), frozenset()
-    return frozenset(), frozenset()
+        return _ids(vocabulary, "[MASK]"), none
+    return none, none
+
+
+def _ids(vocabulary: Vocabulary, *texts: str) -> frozenset[int]:
+    return frozenset(vocabulary.ids[text] for text in texts if text in vocabulary.ids)

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 from pyllama.commands.app import main
@@ -52,7 +53,7 @@ def spawn(
 def call(*arguments: str | Path, stdin: bytes = b"") -> Result:
     """Run ``main`` in this process; the streams look like pipes to it."""
     out, err = io.BytesIO(), io.StringIO()
-    streams = {
+    streams: dict[str, Any] = {
         "stdin": io.TextIOWrapper(io.BytesIO(stdin)),
         "stdout": io.TextIOWrapper(out, write_through=True),
         "stderr": err,

@@ -110,7 +110,7 @@ FILES: dict[str, tuple[Spoil, str]] = {
     "empty": (lambda _: b"", "empty"),
     "text": (lambda _: b"hello, world", "GGUF"),
     "cut in the head": (lambda data: data[:10], "truncated"),
-    "cut in the metadata": (lambda data: data[:1000], "but"),
+    "cut in the metadata": (lambda data: data[:1000], "bytes follow; download"),
     "cut in the tensor table": (lambda data: data[: data.index(b"blk.1.")], "tensor 11 of 21"),
     "cut in the data": (lambda data: data[:-1], "incomplete"),
     "unknown type": (of_type(43), "unknown type 43"),

@@ -102,9 +102,11 @@ def test_without_an_end_the_context_is_filled(tiny: Path) -> None:
 
 
 def test_the_log_appears_when_asked_for(tiny: Path) -> None:
+    call("run", "-m", tiny, "-p", "Hi", "-n", "2", "-c", "64", "--no-perf")  # fills the cache
     result = call("run", "-m", tiny, "-p", "Hi", "-n", "2", "-s", "42", "-v", "-c", "64")
     for line in (
         r"^threads = \d+ \(.+\)$",
+        r"^isa = \w+ \(0 kernels compiled in 0.00 s\)$",
         r"^sampler seed: 42$",
         r"^sampler chain: logits -> top-k -> top-p -> min-p -> temp -> dist$",
         r"^generate: n_ctx = 64, ",
@@ -129,14 +131,14 @@ def test_output_is_utf8_whatever_the_locale(tiny: Path) -> None:
     assert result.out.decode().startswith("naïve ½ 漢")
 
 
-def start(*arguments: str | Path, **streams: int) -> subprocess.Popen[bytes]:
+def start(*arguments: str | Path, stdout: int) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [*COMMAND, *map(str, arguments)],
         stdin=subprocess.DEVNULL,
+        stdout=stdout,
         stderr=subprocess.PIPE,
         env=environment(),
         cwd=FOLDER,
-        **streams,  # type: ignore[call-overload]
     )
 
 

@@ -27,7 +27,8 @@ LENGTHS = (0, 1, 14, 15, 16, 17, 62, 63, 64, 65, 127, 128, 200)
 
 def name(heads: Heads) -> str:
     """A test id."""
-    return f"{heads.head_dim}x{heads.heads_per_kv}x{heads.kv_heads}-{heads.key_type}-{heads.value_type}"
+    shape = f"{heads.head_dim}x{heads.heads_per_kv}x{heads.kv_heads}"
+    return f"{shape}-{heads.key_type}-{heads.value_type}"
 
 
 @pytest.mark.parametrize("heads", SHAPES, ids=name)

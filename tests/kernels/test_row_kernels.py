@@ -35,7 +35,9 @@ def test_select_rows(width: int, library: Library) -> None:
 
 
 @pytest.mark.parametrize("style", STYLES)
-@pytest.mark.parametrize(("pairs", "head_dim"), [(1, 2), (4, 8), (10, 20), (12, 32), (16, 33), (64, 128)])
+@pytest.mark.parametrize(
+    ("pairs", "head_dim"), [(1, 2), (4, 8), (10, 20), (12, 32), (16, 33), (64, 128)]
+)
 def test_rope(pairs: int, head_dim: int, style: str, library: Library) -> None:
     rows.rope_case(style, pairs, head_dim).run(library)
     rows.rope_case(style, pairs, head_dim, in_place=True).run(library)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import numpy as np
@@ -122,3 +123,35 @@ def test_oddities_that_are_tolerated() -> None:
     assert tokenizer.piece(4) == b""  # of no known type
     odd["tokenizer.ggml.token_type"] = np.array([2, 3, 3, 1, 1], np.int32)
     assert Tokenizer.from_metadata(odd, "x").piece(4) == b"\xff"
+
+
+ANYTHING: list[Any] = [
+    *(None, 0, 1, -1, 10**20, True, False, 1.5, float("nan"), "", "x", "\n"),
+    *("llama", "gpt2", "t5", "bert", "gemma4", "default", "llama-bpe", "superbpe"),
+    *([], ["a"], ["", "\0", " ", "▁"], ["a b"], ["\udcff", "\udc80", "é" * 50]),
+    *([str(i) for i in range(200)], ["▁" + chr(97 + i % 26) * (1 + i // 26) for i in range(200)]),
+    *(np.zeros(0), np.zeros(200, np.float32), np.full(200, np.inf), np.ones(10, bool)),
+    *(np.arange(200, dtype=np.int32) % 7, np.zeros((3, 3)), np.array(5)),
+    charsmap(8, [1 << 31 | 1, 2**32 - 1], b"\0\0"),
+]
+
+
+def test_whatever_the_keys_hold_the_model_works_or_the_error_is_one_line() -> None:
+    draw = random.Random(9)
+    names = ["tokens", "scores", "token_type", "merges", "precompiled_charsmap", "model", "pre"]
+    names += ["add_bos_token", "add_space_prefix", "bos_token_id", "unknown_token_id"]
+    working, messages = 0, []
+    for _ in range(3000):
+        metadata = dict(draw.choice([SPM, T5, BPE]))
+        for name in draw.choices(names, k=draw.choice([1, 2, 3])):
+            metadata[f"tokenizer.ggml.{name}"] = draw.choice(ANYTHING)
+        try:
+            tokenizer = Tokenizer.from_metadata(metadata, "x")
+        except ModelError as error:
+            messages.append(str(error))
+            continue
+        working += 1
+        ids = tokenizer.encode("Hello <s>▁ wörld\n\0 \ud800 日123", parse_special=True)
+        tokenizer.decode([*ids, *range(tokenizer.n_vocab)], special=True, clean=True)
+    assert working > 300
+    assert not [message for message in messages if "\n" in message]

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+
 from kernel_cases.case import Case, Launch, assert_close
 from kernel_cases.meaning import Step, quantized, rounded
 from kernel_cases.memory import Memory
-from numpy.typing import NDArray
-
 from pyllama.graph import ops
 from pyllama.kernels.attention import attend, scratch_bytes
 from pyllama.kernels.kv_cache import CACHE_TYPES, CELLS, kv_store

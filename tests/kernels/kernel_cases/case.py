@@ -8,15 +8,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from kernel_cases.memory import Memory
 from numpy.typing import ArrayLike, NDArray
 
+from kernel_cases.memory import Memory
 from pyllama.kernels.jit import Library
 from pyllama.kernels.kernel import STEP, Kernel, Struct
 
-SIGNATURE = ctypes.CFUNCTYPE(
-    None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64
-)
+SIGNATURE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
 
 
 @dataclass(frozen=True)
@@ -71,15 +69,14 @@ def _address(value: Any) -> int | float:
     return int(value.ctypes.data) if isinstance(value, np.ndarray) else value
 
 
-def assert_close(got: NDArray[Any], expected: ArrayLike, bound: ArrayLike) -> None:
+def assert_close(got: NDArray[Any], expected: NDArray[Any], bound: ArrayLike) -> None:
     """Fail where ``got`` is further than ``bound`` from ``expected``, or not a number."""
     error = np.abs(got.astype(np.float64) - expected)
     wrong = ~(error <= bound)
     if wrong.any():
-        worst = np.unravel_index(np.argmax(np.where(wrong, np.nan_to_num(error, nan=np.inf), 0)),
-                                 error.shape)  # fmt: skip
-        where = f"first at {np.argwhere(wrong)[0]}, worst at {[int(i) for i in worst]}"
+        excess = np.where(wrong, np.nan_to_num(error, nan=np.inf), -1)
+        worst = np.unravel_index(np.argmax(excess), excess.shape)
         raise AssertionError(
-            f"{wrong.sum()} of {wrong.size} values differ, {where}: {got[worst]} instead of "
-            f"{np.broadcast_to(np.asarray(expected), got.shape)[worst]}"
+            f"{wrong.sum()} of {wrong.size} values differ, the first at {np.argwhere(wrong)[0]}, "
+            f"the worst at {np.array(worst)}: {got[worst]} instead of {expected[worst]}"
         )

@@ -8,10 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from kernel_cases.memory import Memory
 from numpy.typing import NDArray
 
+from kernel_cases.memory import Memory
 from pyllama.kernels.isa.base import ISA
 from pyllama.kernels.jit import Library
 from pyllama.kernels.language import Builder, Pointer, Value, function_ir

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+
 from kernel_cases.case import Case, Launch, assert_close
 from kernel_cases.memory import Memory
 from kernel_cases.weights import Weights
-from numpy.typing import NDArray
-
 from pyllama.gguf.types import TensorType
 from pyllama.kernels.activation import quantize, quantize_meaning, record_bytes
 from pyllama.kernels.elementwise import embedding
@@ -154,7 +154,8 @@ def matvec_case(
 
 def _as_quantized(x: NDArray[np.float32]) -> NDArray[np.float32]:
     q, d = quantize_meaning(x)
-    return (q.reshape(*d.shape, -1) * d[..., None]).reshape(x.shape)
+    values: NDArray[np.float32] = q.reshape(*d.shape, -1) * d[..., None]
+    return values.reshape(x.shape)
 
 
 def matmul_case(

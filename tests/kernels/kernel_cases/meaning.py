@@ -7,8 +7,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pyllama.graph.ops import Array, StepState, Weight
 from pyllama.gguf.types import TensorType
+from pyllama.graph.ops import Array, StepState, Weight
 
 VECTOR = "weight"
 TABLE = "table"
@@ -29,14 +29,14 @@ class Step(StepState):
         outputs: ArrayLike = (),
         weight: Array | None = None,
         table: Array | None = None,
-        store: Callable[[Array, str], Array] = lambda values, side: values,
+        store: Callable[[Array, str], Array] = lambda values, _side: values,
     ) -> None:
         """``store(values, "keys" | "values")``: what is left of numbers when they were stored."""
         self.positions = np.asarray(positions, np.int32)
         self.sequences = np.asarray(sequences, np.int32)
         self.outputs = np.asarray(outputs, np.int32)
         self._weight, self._table, self._store = weight, table, store
-        self._memory: dict[int, dict[int, tuple[Array, Array]]] = {}
+        self._memory: dict[tuple[int, int], dict[int, tuple[Array, Array]]] = {}
 
     def weight(self, weight: Weight) -> Array:
         """The weight."""
@@ -56,11 +56,12 @@ class Step(StepState):
         for position, sequence, key, value in zip(
             self.positions, self.sequences, *stored, strict=True
         ):
-            self._memory.setdefault(int(sequence), {})[int(position)] = key, value
+            cells = self._memory.setdefault((layer, int(sequence)), {})
+            cells[int(position)] = key, value
 
     def recall(self, layer: int, sequence: int) -> tuple[Array, Array]:
         """All keys and values of a sequence, whose positions have no gaps."""
-        cells = self._memory[sequence]
+        cells = self._memory[layer, sequence]
         ordered = [cells[i] for i in range(len(cells))]
         return np.stack([k for k, _ in ordered]), np.stack([v for _, v in ordered])
 

@@ -15,13 +15,13 @@ CANARY = 0xA5
 
 
 class Memory:
-    """The arrays of one run. An access behind the end of any of them is a fault of the processor."""
+    """The arrays of one run. An access behind the end of any of them faults."""
 
     def __init__(self) -> None:
         self._before: list[NDArray[np.uint8]] = []
 
     def empty(self, shape: tuple[int, ...] | int, dtype: Any) -> NDArray[Any]:
-        """An array of bytes 0xFF, which are NaN in every float type and -1 in every integer type."""
+        """An array of bytes 0xFF: NaN in every float type, -1 in every signed integer type."""
         kind = np.dtype(dtype)
         n_bytes = math.prod(shape if isinstance(shape, tuple) else (shape,)) * kind.itemsize
         pages = 1 + -(-n_bytes // mmap.PAGESIZE)
@@ -31,7 +31,8 @@ class Memory:
         before, data = region[: end - n_bytes], region[end - n_bytes : end]
         before[:], data[:] = CANARY, 0xFF
         self._before.append(before)
-        return data.view(kind).reshape(shape)
+        array: NDArray[Any] = data.view(kind).reshape(shape)
+        return array
 
     def copy(self, values: ArrayLike, dtype: Any = None) -> NDArray[Any]:
         """An array with these values."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+
 from kernel_cases.case import Case, Launch, assert_close
 from kernel_cases.meaning import TABLE, Step, vector
 from kernel_cases.memory import Memory
-
 from pyllama.graph import ops
 from pyllama.kernels.elementwise import add, rms_norm, select_rows, swiglu
 from pyllama.kernels.rope import rope

@@ -1,4 +1,4 @@
-"""The targets that tests run on: instruction sets with all features of this machine, or the least."""
+"""The targets that tests run on: instruction sets with what this machine has, or the least."""
 
 from __future__ import annotations
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from kernel_cases.memory import Memory
 from numpy.typing import NDArray
 
+from kernel_cases.memory import Memory
 from pyllama import quants
 from pyllama.gguf.types import TensorType
 
@@ -24,7 +24,7 @@ def has_half_scales(type: TensorType) -> bool:
 
 
 class Weights:
-    """A matrix of random weights: ``data`` as a file holds it, ``values`` (rows, width) in float64."""
+    """A random matrix: ``data`` as a file holds it, ``values`` (rows, width) in float64."""
 
     def __init__(
         self,

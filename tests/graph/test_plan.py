@@ -1,0 +1,133 @@
+"""Plans: memory that overlaps only where nothing is alive, barriers only where they are needed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from models.cases import CASES
+from models.tiny import write_tiny
+
+from pyllama.cache import cache_layout
+from pyllama.graph.cpu import Mode, plan_for_cpu
+from pyllama.graph.graph import Graph, make_node, verify
+from pyllama.graph.ops import Add, Linear, Rows, SelectRows, SwiGLU, Tensor, Weight
+from pyllama.graph.passes import drop_unused, fold_residuals
+from pyllama.graph.plan import Buffer, Plan
+from pyllama.kernels import target
+from pyllama.model import Model
+from pyllama.session import Session
+
+MODES = (Mode(1, 1), Mode(8, 1), Mode(64, 1), Mode(64, 64))
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
+    path = tmp_path_factory.mktemp("plan") / "tiny.gguf"
+    case = next(case for case in CASES if case.name == "llama_gqa")
+    write_tiny(case, path)
+    return Model.load(path)
+
+
+@pytest.fixture(params=MODES, ids=lambda mode: f"{mode.tokens}-{mode.outputs}")
+def plan(request: pytest.FixtureRequest, model: Model) -> Plan:
+    layout = cache_layout(128, 1, "f16", "f16")
+    return plan_for_cpu(model.graph, request.param, layout, target.select(), threads=2)
+
+
+def lives(plan: Plan) -> dict[Buffer, range]:
+    """From which to which launch each buffer holds something."""
+    spans: dict[Buffer, range] = {}
+    for i, launch in enumerate(plan.launches):
+        for memory in (*launch.reads, *launch.writes):
+            if isinstance(memory, Buffer):
+                spans[memory] = range(spans.get(memory, range(i, i)).start, i + 1)
+    spans[plan.result] = range(spans[plan.result].start, len(plan.launches) + 1)
+    return spans
+
+
+def test_living_buffers_do_not_overlap(plan: Plan) -> None:
+    spans = lives(plan)
+    for a, life in spans.items():
+        assert plan.offsets[a] + a.n_bytes <= plan.arena_bytes
+        for b, other in spans.items():
+            if a is not b and set(life) & set(other):
+                ends_before = plan.offsets[a] + a.n_bytes <= plan.offsets[b]
+                starts_after = plan.offsets[b] + b.n_bytes <= plan.offsets[a]
+                assert ends_before or starts_after, f"{a.name} and {b.name}"
+
+
+def test_memory_is_reused(plan: Plan) -> None:
+    assert plan.arena_bytes < sum(buffer.n_bytes for buffer in lives(plan)) / 2
+
+
+def test_a_barrier_stands_between_writer_and_reader(plan: Plan) -> None:
+    last_write: dict[object, int] = {}
+    for i, launch in enumerate(plan.launches):
+        for memory in launch.reads:
+            if memory in last_write:
+                assert any(plan.barriers[last_write[memory] : i]), launch.label
+        last_write.update(dict.fromkeys(launch.writes, i))
+
+
+def test_independent_matmuls_run_together(plan: Plan) -> None:
+    labels = [launch.label for launch in plan.launches]
+    first, last = labels.index("blk.0.attn_q"), labels.index("blk.0.attn_v")
+    assert not any(plan.barriers[first:last])
+
+
+def test_results_do_not_depend_on_threads(model: Model) -> None:
+    tokens = np.arange(1, 41) % model.n_vocab
+    results = []
+    for threads in (1, 2, 3):
+        session = Session(model, context=64, ubatch=32, threads=threads)
+        prompt = session.evaluate(tokens)
+        results.append(np.concatenate([prompt, session.evaluate([3]), session.evaluate([1, 2, 3])]))
+    assert all((result == results[0]).all() for result in results)
+
+
+def linear(name: str, x: Tensor, rows: int):
+    weight = Weight(name, (rows, x.width), 0)  # type: ignore[arg-type]
+    return make_node(Linear(weight), [x], name)
+
+
+def test_a_residual_is_folded_into_the_only_matmul_that_feeds_it() -> None:
+    x = Tensor("x", Rows.TOKENS, 8)
+    source = make_node(SwiGLU(), [x, x], "source")
+    one = linear("one", source.output, 8)
+    total = make_node(Add(), [one.output, source.output], "total")
+    graph = Graph((source, one, total), total.output)
+    folded = fold_residuals(graph)
+    assert [node.output.name for node in folded.nodes] == ["source", "total"]
+    assert folded.nodes[1].inputs == (source.output, source.output)
+
+
+def test_a_matmul_that_others_read_too_is_not_folded() -> None:
+    x = Tensor("x", Rows.TOKENS, 8)
+    source = make_node(SwiGLU(), [x, x], "source")
+    one = linear("one", source.output, 8)
+    total = make_node(Add(), [one.output, source.output], "total")
+    again = make_node(Add(), [one.output, total.output], "again")
+    graph = Graph((source, one, total, again), again.output)
+    names = [node.output.name for node in fold_residuals(graph).nodes]
+    assert names == ["source", "one", "total", "again"]
+
+
+def test_nodes_that_nobody_reads_go_away() -> None:
+    x = Tensor("x", Rows.TOKENS, 8)
+    used = make_node(SwiGLU(), [x, x], "used")
+    unused = make_node(SwiGLU(), [x, x], "unused")
+    graph = drop_unused(Graph((used, unused), used.output))
+    assert graph.nodes == (used,)
+
+
+def test_verify_names_what_is_wrong() -> None:
+    x = Tensor("x", Rows.TOKENS, 8)
+    node = make_node(SwiGLU(), [x, x], "gated")
+    with pytest.raises(ValueError, match="gated reads x before it is computed"):
+        verify(Graph((node,), node.output))
+    with pytest.raises(ValueError, match="different shapes"):
+        make_node(Add(), [x, Tensor("y", Rows.TOKENS, 9)], "sum")
+    with pytest.raises(ValueError, match="selected once"):
+        make_node(SelectRows(), [Tensor("z", Rows.OUTPUTS, 8)], "again")

@@ -1,0 +1,76 @@
+"""The int8 records of decode matmuls."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from kernel_cases.case import Launch, run
+from kernel_cases.memory import Memory
+from numpy.typing import NDArray
+
+from pyllama.kernels.activation import quantize, quantize_meaning, record_bytes
+from pyllama.kernels.jit import Library
+
+WIDTHS = (32, 64, 96, 160, 256, 1056)
+
+
+def activations(width: int) -> NDArray[np.float32]:
+    """Rows of ordinary, huge, tiny and equal numbers, zeros, and one lonely spike."""
+    rng = np.random.default_rng(width)
+    x = rng.normal(0, 1, (8, width)).astype(np.float32)
+    x[1] *= np.float32(1e30)
+    x[2] *= np.float32(1e-30)
+    x[3], x[4] = 0, -2.5
+    x[5, 1:] = 0
+    x[6] = rng.integers(-127, 128, width) / 2  # ties
+    x[6, ::32] = 127
+    return x
+
+
+def quantized(
+    library: Library, x: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
+    """What records hold: (tokens, width / 32 * 4) floats and (tokens, width) q."""
+    memory, (tokens, width) = Memory(), x.shape
+    record = record_bytes(width)
+    out = memory.empty((tokens, record), np.uint8)
+    arguments = {"x": memory.copy(x), "out": out, "width": width, "record": record}
+    run(library, Launch(quantize(), tokens, arguments))
+    memory.check()
+    end = width + width // 2
+    assert (out[:, end:] == 0xFF).all()
+    return out[:, width:end].copy().view(np.float32), out[:, :width].view(np.int8)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_records(width: int, library: Library) -> None:
+    x = activations(width)
+    floats, got = quantized(library, x)
+    q, d = quantize_meaning(x)
+    np.testing.assert_array_equal(got, q)
+    halves = q.reshape(*d.shape, 2, 16).sum(axis=3) * d[..., None]
+    whole = halves.sum(axis=2, dtype=np.float32)
+    expected = np.concatenate([d, whole, halves.reshape(len(x), -1)], axis=1)
+    np.testing.assert_array_equal(floats, expected.astype(np.float32))
+
+
+def test_records_reach_the_whole_range_and_no_further(library: Library) -> None:
+    _, q = quantized(library, activations(1056))
+    assert (q.min(), q.max()) == (-127, 127)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_group_that_is_no_numbers_spoils_no_other(value: float, library: Library) -> None:
+    x = activations(96)
+    _, sound = quantized(library, x)
+    x[:, 40] = value
+    _, spoiled = quantized(library, x)
+    others = [*range(32), *range(64, 96)]
+    np.testing.assert_array_equal(spoiled[:, others], sound[:, others])
+
+
+def test_numpy_meaning_is_within_half_a_step() -> None:
+    x = activations(256)[[0, 1, 3, 4, 5]]
+    q, d = quantize_meaning(x)
+    steps = d.repeat(32, axis=1)
+    assert (np.abs(q * steps - x) <= steps * 0.5001).all()

@@ -1,0 +1,93 @@
+"""What instructions kernels are made of."""
+
+from __future__ import annotations
+
+import re
+import sys
+
+import pytest
+from kernel_cases.catalogue import matvecs, of_each_kind
+
+from pyllama.gguf.types import TensorType
+from pyllama.kernels.executor import RUN
+from pyllama.kernels.isa.arm import NEON
+from pyllama.kernels.isa.base import ISA
+from pyllama.kernels.isa.x86 import AVX2, AVX512, AVXVNNI
+from pyllama.kernels.jit import assembly_for
+from pyllama.kernels.kernel import Kernel
+
+BEYOND_AVX2 = re.compile(
+    r"%zmm|%k[0-7]\b|%[xy]mm(1[6-9]|2\d|3[01])\b|\bvpternlog|\bvpdpbusd|\bvmovdqu(8|16|32|64)\b"
+)
+FOREIGN = re.compile(r"\$(\w+)@(?:GOT|PLT)\b|\bblr?\t(\w+)")
+ALLOWED = {"memset"}
+"""What LLVM makes of a loop that does nothing but write zeros, as a dot product of width 0 is."""
+
+DOTS = matvecs(TensorType.Q8_0, TensorType.Q4_K, TensorType.IQ4_XS)
+
+
+def symbol(kernel: Kernel) -> str:
+    """A test id."""
+    return kernel.symbol
+
+
+def with_all(isa: type[ISA]) -> ISA:
+    """An instruction set on a processor that has all it can use."""
+    return isa(frozenset((*isa.needs, *isa.uses)))
+
+
+def with_least(isa: type[ISA]) -> ISA:
+    """An instruction set on a processor that has no more than it needs."""
+    return isa(frozenset(isa.needs))
+
+
+def foreign(text: str) -> set[str]:
+    """Names of functions that code calls: LLVM's helpers for what the processor cannot do."""
+    return {name for names in FOREIGN.findall(text) for name in names if name}
+
+
+@pytest.mark.parametrize("kernel", of_each_kind(), ids=symbol)
+def test_avx2_code_needs_no_more_than_avx2(kernel: Kernel) -> None:
+    text = assembly_for(with_all(AVX2), kernel)
+    assert not BEYOND_AVX2.search(text)
+    assert foreign(text) <= ALLOWED
+
+
+@pytest.mark.parametrize("kernel", of_each_kind()[::3], ids=symbol)
+@pytest.mark.parametrize(
+    "isa", [with_least(AVX512), with_least(NEON)], ids=["avx512-least", "neon-least"]
+)
+def test_kernels_call_nothing(isa: ISA, kernel: Kernel) -> None:
+    assert foreign(assembly_for(isa, kernel)) <= ALLOWED
+
+
+@pytest.mark.parametrize("kernel", DOTS, ids=symbol)
+@pytest.mark.parametrize(
+    ("isa", "instruction"),
+    [
+        (with_all(AVX512), "vpdpbusd"),
+        (with_least(AVX512), "vpmaddubsw"),
+        (with_all(AVXVNNI), "vpdpbusd"),
+        (with_all(AVX2), "vpmaddubsw"),
+        (with_all(NEON), "sdot"),
+        (with_least(NEON), "smull"),
+    ],
+    ids=["avx512", "avx512-least", "avxvnni", "avx2", "neon", "neon-least"],
+)
+def test_dot_products(isa: ISA, instruction: str, kernel: Kernel) -> None:
+    text = assembly_for(isa, kernel)
+    used = {name for name in ("vpdpbusd", "vpmaddubsw", "sdot", "smull") if f"\t{name}\t" in text}
+    assert used == {instruction}
+    assert isa.name == "avx512" or "%zmm" not in text
+
+
+def test_avx512_code_uses_whole_registers() -> None:
+    for kernel in DOTS[1:]:
+        assert "%zmm" in assembly_for(with_all(AVX512), kernel)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the executor sleeps in a system call on Linux")
+@pytest.mark.parametrize("isa", [with_all(AVX2), with_all(NEON)], ids=["avx2", "neon"])
+def test_the_only_function_that_is_called_sleeps(isa: ISA) -> None:
+    assert "syscall" in foreign(assembly_for(isa, RUN))
+    assert "syscall" not in ALLOWED

@@ -1,0 +1,207 @@
+"""Programs of several ops on several threads: same result, stoppable, asleep when idle."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from pyllama.errors import Interrupted, UsageError
+from pyllama.graph.plan import Argument, Buffer, External, Launch, Program, make_plan
+from pyllama.kernels.elementwise import add, rms_norm, swiglu
+from pyllama.kernels.jit import Library
+from pyllama.kernels.kernel import STEP, Array, Fields, kernel
+from pyllama.kernels.language import Builder, Value
+from pyllama.kernels.target import select
+from pyllama.kernels.types import i64
+from pyllama.threads import MAX_THREADS, WorkerPool
+
+TOKENS, WIDTH = 37, 96
+LAYERS = 12
+OWNER = object()
+
+
+@kernel(counts=Array(i64), spins=i64)
+def count_up(
+    k: Builder,
+    a: Fields,
+    step: Fields,  # noqa: ARG001
+    *,
+    task: Value,
+    thread: Value,  # noqa: ARG001
+) -> None:
+    """Add one to the task's count, slowly."""
+    with k.loop(a.spins):
+        k.isa.pause(k)
+    k.atomic_add(a.counts.at(task), 1)
+
+
+class Chain:
+    """A program in which every op needs all of the one before: norm, gate, sum, again and again."""
+
+    def __init__(self, library: Library) -> None:
+        rng = np.random.default_rng(3)
+        self.x = rng.normal(0, 1, (TOKENS, WIDTH)).astype(np.float32)
+        self.weight = rng.normal(1, 0.1, WIDTH).astype(np.float32)
+        memory = {"x": self.x, "weight": self.weight}
+        plan = make_plan(list(self._launches()), self.result, 0)
+        self.arena = np.zeros(plan.arena_bytes, np.uint8)
+        self.program = Program(
+            plan, library, self.arena, lambda outside: int(memory[outside.name].ctypes.data)
+        )
+        place = plan.offsets[self.result]
+        self.out = self.arena[place : place + TOKENS * WIDTH * 4].view(np.float32)
+
+    def _launches(self) -> Iterator[Launch]:
+        x: Buffer | External = External("vector", "x")
+        weight = External("vector", "weight")
+        for layer in range(LAYERS):
+            normed, gated, total = (
+                Buffer(f"{name}{layer}", TOKENS * WIDTH * 4)
+                for name in ("normed", "gated", "total")
+            )
+            norm: dict[str, Argument] = {
+                "x": x, "weight": weight, "out": normed, "width": WIDTH, "groups": 1, "eps": 1e-5,
+            }  # fmt: skip
+            yield Launch(rms_norm(), norm, (x, weight), (normed,), "norm", "n_tokens")
+            gate: dict[str, Argument] = {"gate": normed, "up": x, "out": gated, "width": WIDTH}
+            yield Launch(swiglu(), gate, (normed, x), (gated,), "gate", "n_tokens")
+            sum_: dict[str, Argument] = {"x": x, "y": gated, "out": total, "width": WIDTH}
+            yield Launch(add(), sum_, (x, gated), (total,), "sum", "n_tokens")
+            self.result = x = total
+
+    def run(self, pool: WorkerPool) -> NDArray[np.float32]:
+        """The result, computed anew."""
+        self.arena[:] = 0
+        pool.run(self.program, step(), owner=self)
+        return self.out.copy()
+
+
+def step(tokens: int = TOKENS) -> NDArray[np.int64]:
+    """A step that has tokens and nothing else."""
+    return STEP.pack(dict.fromkeys(STEP.fields, 0) | {"n_tokens": tokens})
+
+
+@pytest.fixture
+def library(library_of: Callable[[str], Library]) -> Library:
+    """The best target: the executor has no code that depends on it."""
+    return library_of(select().name)
+
+
+@pytest.fixture
+def pools(library: Library) -> Iterator[list[WorkerPool]]:
+    """Pools of one to four threads."""
+    pools = [WorkerPool(library, n) for n in range(1, 5)]
+    yield pools
+    for pool in pools:
+        pool.close()
+
+
+def test_any_number_of_threads_computes_the_same(library: Library, pools: list[WorkerPool]) -> None:
+    chain = Chain(library)
+    expected = chain.run(pools[0])
+    assert np.ptp(expected) > 1
+    for _ in range(20):
+        for pool in pools:
+            np.testing.assert_array_equal(chain.run(pool), expected)
+
+
+class Counting:
+    """Ops that count their tasks: ``chunks`` for each group of the rows that are counted."""
+
+    def __init__(
+        self, library: Library, ops: list[tuple[str, int, int]], spins: int = 0, most: int = 4096
+    ) -> None:
+        """``ops``: row count, chunks, group."""
+        self.counts = np.zeros((len(ops), most), np.int64)
+        names = {str(i): row for i, row in enumerate(self.counts)}
+        launches = []
+        for i, (count, chunks, group) in enumerate(ops):
+            place = External("vector", str(i))
+            arguments: dict[str, Argument] = {"counts": place, "spins": spins}
+            launches.append(
+                Launch(count_up(), arguments, (), (place,), "count", count, chunks, group)
+            )
+        plan = make_plan(launches, Buffer("nothing", 0), 0)
+        self.program = Program(
+            plan, library, np.zeros(64, np.uint8), lambda x: int(names[x.name].ctypes.data)
+        )
+
+
+def test_every_task_is_done_once(library: Library, pools: list[WorkerPool]) -> None:
+    ops = [
+        ("one", 5, 1), ("n_tokens", 1, 1), ("n_tokens", 3, 16), ("n_outputs", 2, 1),
+        ("n_tiles", 4, 1), ("one", 1, 1), ("n_tokens", 1, 64),
+    ]  # fmt: skip
+    tasks = [5, 33, 9, 14, 12, 1, 1]
+    counting = Counting(library, ops)
+    values = STEP.pack(
+        dict.fromkeys(STEP.fields, 0) | {"n_tokens": 33, "n_outputs": 7, "n_tiles": 3}
+    )
+    for runs, pool in enumerate(pools, start=1):
+        pool.run(counting.program, values, owner=OWNER)
+        for n, counts in zip(tasks, counting.counts, strict=True):
+            assert (counts[:n] == runs).all()
+            assert not counts[n:].any()
+
+
+def test_a_step_without_tokens_does_nothing(library: Library, pools: list[WorkerPool]) -> None:
+    counting = Counting(library, [("n_tokens", 3, 16), ("n_outputs", 1, 1)])
+    for pool in pools:
+        pool.run(counting.program, step(0), owner=OWNER)
+    assert not counting.counts.any()
+
+
+def test_abort_stops_a_step_soon(library: Library, pools: list[WorkerPool]) -> None:
+    tasks = 1 << 16
+    counting = Counting(library, [("one", tasks, 1)] * 2, spins=10_000, most=tasks)
+    for pool in pools:
+        owner = object()
+        timer = threading.Timer(0.05, pool.abort, (owner,))
+        timer.start()
+        started = time.perf_counter()
+        with pytest.raises(Interrupted):
+            pool.run(counting.program, step(), owner)
+        assert time.perf_counter() - started < 2
+        timer.join()
+    done = counting.counts.sum()
+    assert 0 < done < tasks
+    chain = Chain(library)
+    np.testing.assert_array_equal(chain.run(pools[3]), chain.run(pools[0]))
+
+
+def test_abort_of_someone_else_stops_nothing(library: Library, pools: list[WorkerPool]) -> None:
+    pools[1].abort(object())
+    counting = Counting(library, [("one", 100, 1)])
+    pools[1].run(counting.program, step(), owner=OWNER)
+    assert counting.counts.sum() == 100
+
+
+def test_idle_workers_sleep(library: Library, pools: list[WorkerPool]) -> None:
+    chain = Chain(library)
+    for pool in pools:
+        chain.run(pool)
+    time.sleep(0.05)
+    before = time.process_time()
+    time.sleep(0.3)
+    assert time.process_time() - before < 0.05
+    np.testing.assert_array_equal(chain.run(pools[3]), chain.run(pools[0]))
+
+
+def test_closed_pools_leave_no_threads(library: Library) -> None:
+    before = threading.active_count()
+    pool = WorkerPool(library, 4)
+    assert threading.active_count() == before + 3
+    pool.close()
+    pool.close()
+    assert threading.active_count() == before
+
+
+@pytest.mark.parametrize("threads", [0, -1, MAX_THREADS + 1])
+def test_numbers_of_threads_that_are_refused(threads: int, library: Library) -> None:
+    with pytest.raises(UsageError, match=str(threads)):
+        WorkerPool(library, threads)

@@ -1,0 +1,163 @@
+"""AArch64 code: it compiles everywhere, and its numbers are right where it can be emulated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import pytest
+from kernel_cases import rows
+from kernel_cases.attention import Heads, Tokens, attention_case, store_case
+from kernel_cases.case import Case
+from kernel_cases.emulation import emulate, missing_tools
+from kernel_cases.matmuls import (
+    Size,
+    Variant,
+    embedding_case,
+    is_quantized,
+    matmul_case,
+    matvec_case,
+)
+
+from pyllama.gguf.types import TensorType
+from pyllama.kernels.cache import ObjectCache
+from pyllama.kernels.executor import RUN, STOP, WORK, ExecutorFunction
+from pyllama.kernels.formats import FORMATS
+from pyllama.kernels.isa.arm import NEON
+from pyllama.kernels.jit import Library
+from pyllama.kernels.kv_cache import CACHE_TYPES
+from pyllama.kernels.rope import STYLES
+
+Factory = Callable[[], Case]
+
+EM_AARCH64 = 183
+"""The machine's number in ELF."""
+
+LEAST, ALL = NEON(frozenset(NEON.needs)), NEON(frozenset((*NEON.needs, *NEON.uses)))
+
+HEADS = [
+    Heads(64, 4, 2, 4, "f16", "f16"),
+    Heads(80, 3, 1, 2, "f32", "bf16"),
+    Heads(96, 2, 2, 8, "q8_0", "f16"),
+    Heads(32, 1, 1, 1, "bf16", "q8_0"),
+]
+
+
+def sizes(type: TensorType) -> list[Size]:
+    """Around the edges of blocks and of vectors of four."""
+    if is_quantized(type):
+        return [Size(9, 5 * type.block_size, 3, 4), Size(4, type.block_size, 1)]
+    return [Size(9, 77, 3, 4), Size(4, 3, 1)]
+
+
+def dots() -> dict[str, Factory]:
+    """Everything that multiplies int8."""
+    return {
+        f"matvec-{type.label}-{size.width}": partial(matvec_case, type, size, 1)
+        for type in FORMATS
+        if is_quantized(type)
+        for size in sizes(type)
+    }
+
+
+def matmuls() -> dict[str, Factory]:
+    """The other ways weights are read."""
+    cases: dict[str, Factory] = {}
+    for type in FORMATS:
+        for size in sizes(type):
+            name = f"{type.label}-{size.width}"
+            cases[f"matmul-{name}"] = partial(matmul_case, ALL, type, size)
+            cases[f"embedding-{name}"] = partial(embedding_case, type, size.width)
+            if not is_quantized(type):
+                cases[f"matvec-{name}"] = partial(matvec_case, type, size, 1)
+    for epilogue in ("bias", "residual"):
+        variant, size = Variant(epilogue, "n_outputs"), Size(67, 96, 6)
+        for type in (TensorType.Q5_0, TensorType.BF16):
+            cases[f"matvec4-{type.label}-{epilogue}"] = partial(matvec_case, type, size, 4, variant)
+        cases[f"matmul-{epilogue}"] = partial(matmul_case, ALL, TensorType.Q5_1, size, variant)
+    return cases
+
+
+def others() -> dict[str, Factory]:
+    """Everything but weights."""
+    cases: dict[str, Factory] = {}
+    for width in (7, 8, 33):
+        cases[f"rms_norm-{width}"] = partial(rows.rms_norm_case, width, groups=2)
+        cases[f"swiglu-{width}"] = partial(rows.swiglu_case, width)
+        cases[f"add-{width}"] = partial(rows.add_case, width)
+        cases[f"select_rows-{width}"] = partial(rows.select_rows_case, width)
+    for style in STYLES:
+        cases[f"rope-{style}"] = partial(rows.rope_case, style, 10, 24)
+    tokens = [Tokens(1, 62, 5), Tokens(0, 0, 3)]
+    for heads in HEADS:
+        name = f"{heads.head_dim}-{heads.key_type}-{heads.value_type}"
+        cases[f"attend-{name}"] = partial(attention_case, heads, tokens)
+        cases[f"attend-window-{name}"] = partial(attention_case, heads, tokens, 9)
+    for type in CACHE_TYPES:
+        heads = Heads(32, 1, 2, 1, type, type)
+        cases[f"kv_store-{type}"] = partial(store_case, heads, [(0, 0), (1, 17), (1, 63)])
+    return cases
+
+
+CASES: dict[str, tuple[NEON, dict[str, Factory]]] = {
+    "neon": (ALL, dots() | matmuls() | others()),
+    "neon-least": (LEAST, dots()),
+}
+"""What is run on which target: only dot products depend on features."""
+
+
+@pytest.fixture(scope="module")
+def made() -> dict[str, dict[str, Case]]:
+    """All cases with their memory."""
+    return {
+        target: {name: make() for name, make in factories.items()}
+        for target, (_, factories) in CASES.items()
+    }
+
+
+@pytest.fixture(scope="module")
+def code(made: dict[str, dict[str, Case]], objects: ObjectCache) -> dict[str, dict[str, bytes]]:
+    """Object code of every kernel by symbol."""
+    result = {}
+    for target, cases in made.items():
+        library = Library(CASES[target][0], objects)
+        kernels = {launch.kernel for case in cases.values() for launch in case.launches}
+        result[target] = {kernel.symbol: library.object_code(kernel) for kernel in kernels}
+    return result
+
+
+@pytest.mark.parametrize("target", CASES)
+def test_every_kernel_compiles(target: str, code: dict[str, dict[str, bytes]]) -> None:
+    for symbol, data in code[target].items():
+        assert data[:4] == b"\x7fELF"
+        assert int.from_bytes(data[18:20], "little") == EM_AARCH64
+        assert symbol.encode() in data
+
+
+@pytest.mark.parametrize("function", [RUN, WORK, STOP], ids=lambda f: f.symbol)
+def test_the_executor_compiles(function: ExecutorFunction, objects: ObjectCache) -> None:
+    assert Library(LEAST, objects).object_code(function)[:4] == b"\x7fELF"
+
+
+@pytest.fixture(scope="module")
+def emulated(
+    made: dict[str, dict[str, Case]],
+    code: dict[str, dict[str, bytes]],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> dict[str, dict[str, Case]]:
+    """The cases after they ran."""
+    if missing := missing_tools():
+        packages = "Debian packages gcc-aarch64-linux-gnu and qemu-user"
+        pytest.skip(f"needs {' and '.join(missing)}: {packages}")
+    for target, cases in made.items():
+        folder: Path = tmp_path_factory.mktemp(target)
+        emulate(cases.values(), code[target], folder)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("target", "name"), [(target, name) for target, (_, names) in CASES.items() for name in names]
+)
+def test_numbers(target: str, name: str, emulated: dict[str, dict[str, Case]]) -> None:
+    emulated[target][name].judge()

@@ -1,0 +1,29 @@
+"""The public names of the package."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pyllama
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def test_every_public_name_is_there() -> None:
+    assert sorted(pyllama.__all__) == sorted([*pyllama._PLACES, "__version__"])
+    for name in pyllama.__all__:
+        assert getattr(pyllama, name) is not None
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert pyllama.__version__ == project["version"]
+
+
+def test_import_is_cheap() -> None:
+    code = "import sys, pyllama; print(sorted({'numpy', 'llvmlite', 'rich'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

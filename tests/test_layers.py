@@ -1,0 +1,102 @@
+"""Each row of the design imports only from rows below it, and some packages stay in one room."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+LAYERS = (
+    ("pyllama.errors", "pyllama.escapes", "pyllama.gguf", "pyllama.quants", "pyllama.builtin"),
+    ("pyllama.kernels",),
+    ("pyllama.graph",),
+    ("pyllama.models",),
+    (
+        "pyllama.cache",
+        "pyllama.cpus",
+        "pyllama.interrupt",
+        "pyllama.model",
+        "pyllama.sampling",
+        "pyllama.session",
+        "pyllama.threads",
+        "pyllama.tokenizers",
+    ),
+    ("pyllama.generate",),
+    ("pyllama", "pyllama.__init__"),
+    ("pyllama.commands", "pyllama.__main__"),
+)
+"""Lowest first. A module belongs to the longest prefix of its name."""
+
+ROOMS = {
+    "llvmlite.binding": {"pyllama.kernels.llvm"},
+    "llvmlite.ir": {"pyllama.kernels.language"},
+    "rich": {"pyllama.commands.output"},
+    "huggingface_hub": {"pyllama.hub"},
+    "transformers": set[str](),
+    "torch": set[str](),
+}
+
+
+def modules() -> Iterator[tuple[str, Path]]:
+    """Every module of the package by its installed name."""
+    for folder, prefix in (("pyllama", ""), ("commands", "pyllama."), ("kernels", "pyllama.")):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            parts = path.relative_to(ROOT).with_suffix("").parts
+            name = prefix + ".".join(parts).removesuffix(".__init__")
+            yield "pyllama.__init__" if name == "pyllama" else name, path
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Modules that a file imports, wherever in the file, but for the type checker's eyes only."""
+    tree = ast.parse(path.read_text())
+    for_types = {
+        inner
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        for inner in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if node in for_types:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def layer(name: str) -> int:
+    """The row that a module, or a name in one, belongs to."""
+    matches = [
+        (len(prefix), number)
+        for number, row in enumerate(LAYERS)
+        for prefix in row
+        if name == prefix or name.startswith(prefix + ".")
+    ]
+    assert matches, f"{name} belongs to no layer: add it to LAYERS"
+    return max(matches)[1]
+
+
+@pytest.mark.parametrize(("name", "path"), list(modules()), ids=str)
+def test_imports_go_down(name: str, path: Path) -> None:
+    own = layer(name)
+    above = [other for other in imports(path) if other.startswith("pyllama") and layer(other) > own]
+    assert not above, f"{name} imports from above: {above}"
+
+
+@pytest.mark.parametrize(("name", "path"), list(modules()), ids=str)
+def test_packages_stay_in_their_rooms(name: str, path: Path) -> None:
+    for imported in imports(path):
+        for package, rooms in ROOMS.items():
+            if imported == package or imported.startswith(package + "."):
+                assert name in rooms, f"{name} imports {package}"
+
+
+def test_every_layer_exists() -> None:
+    names = [name for name, _ in modules()]
+    for prefix in (prefix for row in LAYERS for prefix in row if prefix != "pyllama"):
+        assert any(n == prefix or n.startswith(prefix + ".") for n in names), prefix

@@ -1,0 +1,165 @@
+"""Sessions: sequences, interruption, sharing a model, memory, warm starts."""
+
+from __future__ import annotations
+
+import threading
+import time
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+from models.cases import CASES
+from models.tiny import write_tiny
+
+from pyllama.errors import CapacityError, Interrupted, UsageError
+from pyllama.generate import Token, generate
+from pyllama.kernels.kv_cache import CACHE_TYPES
+from pyllama.model import Model
+from pyllama.sampling import Sampler, SamplingParams
+from pyllama.session import Session
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("session") / "tiny.gguf"
+    write_tiny(next(case for case in CASES if case.name == "llama_gqa"), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def model(path: Path) -> Model:
+    return Model.load(path)
+
+
+def start(model: Model, **options: object) -> Session:
+    return Session(model, **{"context": 256, "ubatch": 64, "threads": 2, **options})  # type: ignore[arg-type]
+
+
+def test_truncate_goes_back_to_a_prefix(model: Model) -> None:
+    session = start(model)
+    session.evaluate([1, 2, 3, 4])
+    expected = session.evaluate([5])
+    session.evaluate([6, 7, 8])
+    session.truncate(4)
+    assert (session.evaluate([5]) == expected).all()
+    session.reset()
+    assert session.n_past == 0
+
+
+def test_sequences_do_not_see_each_other(model: Model) -> None:
+    alone, both = start(model), start(model, sequences=2)
+    expected = [alone.evaluate([1, 2, 3]), alone.evaluate([4])]
+    first = both.evaluate([1, 2, 3], sequence=1)
+    both.evaluate([9, 9, 9, 9, 9], sequence=0)
+    second = both.evaluate([4], sequence=1)
+    assert (first == expected[0]).all()
+    assert (second == expected[1]).all()
+
+
+@pytest.mark.parametrize("cache_type", CACHE_TYPES)
+def test_cache_types_are_close_to_float32(model: Model, cache_type: str) -> None:
+    tokens = np.arange(100) % model.n_vocab
+    exact = start(model, cache_type="f32").evaluate(tokens)
+    stored = start(model, cache_type=cache_type).evaluate(tokens)
+    tolerance = {"f32": 0, "f16": 1e-3, "bf16": 1e-2, "q8_0": 1e-2}[cache_type]
+    assert np.abs(stored - exact).max() <= tolerance * np.abs(exact).max()
+
+
+def test_what_does_not_fit_is_refused_and_changes_nothing(model: Model) -> None:
+    session = start(model, context=16)
+    session.evaluate(range(10))
+    with pytest.raises(CapacityError, match="7 tokens do not fit: the context of 16 tokens has 6"):
+        session.evaluate(range(7))
+    with pytest.raises(UsageError, match="token ids must lie between"):
+        session.evaluate([model.n_vocab])
+    with pytest.raises(UsageError, match="token ids must lie between"):
+        session.evaluate([-1])
+    with pytest.raises(UsageError, match="at least one token"):
+        session.evaluate([])
+    with pytest.raises(UsageError, match="cannot keep 11 of 10"):
+        session.truncate(11)
+    assert session.n_past == 10
+
+
+def test_odd_sizes_are_refused(model: Model) -> None:
+    with pytest.raises(UsageError, match="context is 0"):
+        start(model, context=0)
+    with pytest.raises(UsageError, match="unknown cache type 'q9'; known are: f32, f16"):
+        start(model, cache_type="q9")
+    with pytest.raises(UsageError, match="threads asked for"):
+        start(model, threads=100000)
+    with pytest.raises(CapacityError, match="no memory for"):
+        start(model, context=1 << 40)
+
+
+def write_text(model: Model, prompt: list[int], seed: int) -> list[int]:
+    sampler = Sampler.from_params(SamplingParams(seed=seed))
+    events = generate(start(model), prompt, sampler, max_tokens=40, stop=())
+    return [event.id for event in events if isinstance(event, Token)]
+
+
+def test_two_threads_on_one_model_write_what_they_write_alone(path: Path) -> None:
+    prompts = ([1, 2, 3, 4, 5, 6, 7, 8, 9, 10], [20, 21, 22])
+    alone = [write_text(Model.load(path), p, seed) for seed, p in enumerate(prompts)]
+    shared = Model.load(path)
+    together: list[list[int]] = [[], []]
+
+    def work(i: int) -> None:
+        together[i] = write_text(shared, prompts[i], i)
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert together == alone
+
+
+def test_abort_stops_a_running_step_and_the_session_goes_on(model: Model) -> None:
+    session = start(model, context=4096, ubatch=2048)
+    expected = start(model).evaluate([1, 2, 3])
+    tokens = np.zeros(4000, np.int64)
+    done = threading.Event()
+
+    def abort() -> None:
+        while not done.is_set():
+            session.abort()
+            time.sleep(0.0002)
+
+    watcher = threading.Thread(target=abort)
+    watcher.start()
+    try:
+        with pytest.raises(Interrupted):
+            session.evaluate(tokens)
+    finally:
+        done.set()
+        watcher.join()
+    assert session.n_past == 0
+    assert (session.evaluate([1, 2, 3]) == expected).all()
+
+
+def test_a_warm_start_compiles_nothing(path: Path) -> None:
+    start(Model.load(path)).evaluate([1])
+    again = Model.load(path)
+    start(again).evaluate([1])
+    assert again.library.compiled == []
+
+
+def test_a_step_keeps_no_memory(model: Model) -> None:
+    session = start(model)
+    for token in range(5):
+        session.evaluate([token])
+    tracemalloc.start()
+    before = tracemalloc.get_traced_memory()[0]
+    for token in range(20):
+        session.evaluate([token])
+    grown = tracemalloc.get_traced_memory()[0] - before
+    tracemalloc.stop()
+    assert grown < 2000
+
+
+def test_weights_are_read_in_place(model: Model) -> None:
+    data = model.weight("token_embd.weight")
+    assert not data.flags.owndata
+    assert not data.flags.writeable
