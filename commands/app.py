@@ -5,11 +5,12 @@ from __future__ import annotations
 import sys
 
 from pyllama.commands.failures import explained
+from pyllama.interrupt import interruptible
 
 
 def main() -> None:
     """Run the program on ``sys.argv``; always raises SystemExit."""
-    with explained():
+    with explained(), interruptible():
         from pyllama.commands.program import app  # inside: Ctrl-C may come this early
 
         # The arguments given as they are: otherwise Windows would expand the prompt's * and ~.

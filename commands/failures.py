@@ -28,7 +28,10 @@ def explained(*, verbose: bool = False) -> Iterator[None]:
         if verbose:
             traceback.print_exc()
         message, code = _explain(error)
-        output.error(message)
+        output.error(message, plain=code == Interrupted.exit_code)
+        # Ctrl-C inside an exec() (dataclasses are made with it) lets CPython end by the signal
+        # whatever the exit code says; another exec() makes it forget that.
+        exec("")
         sys.exit(code)
 
 

@@ -437,15 +437,15 @@ class Builder:
         callee = _FunctionPointer(function.ir, signature)
         return Value(self, self.ir.call(callee, [a.ir for a in arguments]), returns or boolean)
 
-    def prefetch(self, place: Pointer, offset: int) -> None:
-        """Ask for the cache line ``offset`` bytes ahead; never faults."""
+    def prefetch(self, place: Pointer, offset: int, level: int) -> None:
+        """Ask for the cache line ``offset`` bytes ahead in cache level 1 or 2; never faults."""
         number = ir.IntType(32)
         signature = ir.FunctionType(ir.VoidType(), [ir_type(pointer), number, number, number])
         function = self.function.module.globals.get("llvm.prefetch.p0")
         if function is None:
             function = ir.Function(self.function.module, signature, "llvm.prefetch.p0")
-        read, keep_in_all_levels, data = 0, 3, 1
-        arguments = [ir.Constant(number, n) for n in (read, keep_in_all_levels, data)]
+        read, locality, data = 0, 4 - level, 1
+        arguments = [ir.Constant(number, n) for n in (read, locality, data)]
         self.ir.call(function, [place.at_byte(offset).ir, *arguments])
 
     # Atomics: all sequentially consistent

@@ -10,15 +10,24 @@ from pyllama.gguf.types import TensorType
 from pyllama.kernels.activation import Record
 from pyllama.kernels.epilogue import finish
 from pyllama.kernels.formats import FORMATS, FloatFormat, QuantizedFormat
-from pyllama.kernels.formats.base import CHUNK
+from pyllama.kernels.formats.base import CHUNK, Block
 from pyllama.kernels.kernel import Array, Fields, kernel
 from pyllama.kernels.language import Builder, Pointer, Value, Variable
 from pyllama.kernels.types import f32, i32, i64, u8
 
-PREFETCH_BYTES = 1536
-"""How far prefetch runs ahead: far enough for memory, near enough to stay in the first cache."""
+PREFETCH_BYTES = {1: 1024, 2: 4096}
+"""How far prefetch into each cache level runs ahead. The first level can wait for few lines at a
+time, too few for the latency of memory; the second can wait for more (measured: 23 instead of 19
+GB/s for Q4_K on two cores that read 32)."""
 
 LINE_BYTES = 64
+
+UNROLL_BYTES = 128
+"""Bytes of weights that one turn of the inner loop reads at least: with fewer, most prefetches
+would ask for a line that the last turn asked for."""
+
+SUMS = 4
+"""Accumulators of each kind, enough to hide the latency of an addition."""
 
 
 @kernel(
@@ -62,40 +71,50 @@ def matvec(
             finish(a, epilogue, t + c, n, total)
 
 
+def _prefetch(k: Builder, place: Pointer, n_bytes: int) -> None:
+    """Ask for what the loads will want after the next ``n_bytes``."""
+    for level, ahead in PREFETCH_BYTES.items():
+        for line in range(0, n_bytes, LINE_BYTES):
+            k.prefetch(place, ahead + line, level)
+
+
 def _quantized_dot(
     k: Builder, fmt: QuantizedFormat, row: Pointer, tokens: list[Pointer], width: Value
 ) -> list[Value]:
     """Dot products of one row of blocks with int8 activations."""
-    unroll = max(1, 4 * CHUNK // fmt.block_size)
+    unroll = 1
+    while unroll * fmt.type.block_bytes < UNROLL_BYTES:
+        unroll *= 2
     blocks = width // fmt.block_size
     whole = blocks // unroll * unroll
     columns = [_Column(k, fmt, Record(x, width), unroll) for x in tokens]
     for start, stop, count in ((0, whole, unroll), (whole, blocks, 1)):
-        if unroll == 1 and count == 1 and start is whole:
+        if count == 1 and start is whole and unroll == 1:
             break
         with k.loop(start, stop, count) as b:
-            for line in range(0, count * fmt.type.block_bytes, LINE_BYTES):
-                k.prefetch(row.at(b * fmt.type.block_bytes), PREFETCH_BYTES + line)
-            for u in range(count):
-                _add_block(k, fmt, row, b + u, columns, u)
+            _prefetch(k, row.at(b * fmt.type.block_bytes), count * fmt.type.block_bytes)
+            _add_blocks(k, fmt, [fmt.block(row, b + u) for u in range(count)], b, columns)
     return [column.total() for column in columns]
 
 
 class _Column:
-    """The running sums of one token."""
+    """The running sums of one token; ``unroll`` blocks are added at a time, or one."""
 
     def __init__(self, k: Builder, fmt: QuantizedFormat, x: Record, unroll: int) -> None:
         self.k, self.x = k, x
-        per_block = fmt.block_size // CHUNK
-        self.joined = max(1, min(per_block, k.isa.dot_lanes // CHUNK))
-        self.lanes = CHUNK * self.joined
-        self.sums = [k.variable(k.zero(f32 * (self.lanes // 4))) for _ in range(4)]
-        offsets = fmt.block_size // fmt.offset_group if fmt.offset_group else 0
-        self.offset_sums = [k.variable(k.zero(f32 * offsets)) for _ in range(unroll) if offsets]
+        self.joined = max(1, min(fmt.block_size, k.isa.dot_lanes) // CHUNK)
+        self.sums = [k.variable(k.zero(f32 * (CHUNK * self.joined // 4))) for _ in range(SUMS)]
+        groups = fmt.block_size // fmt.offset_group if fmt.offset_group else 0
+        self.offset_sums = {
+            lanes: k.variable(k.zero(f32 * lanes)) for lanes in {groups, groups * unroll} if groups
+        }
 
     def total(self) -> Value:
+        """The dot product."""
         total = _sum_of(self.sums).sum()
-        return total + _sum_of(self.offset_sums).sum() if self.offset_sums else total
+        for offsets in self.offset_sums.values():
+            total = total + offsets.value.sum()
+        return total
 
 
 def _sum_of(variables: list[Variable]) -> Value:
@@ -106,34 +125,28 @@ def _sum_of(variables: list[Variable]) -> Value:
     return values[0]
 
 
-def _add_block(
-    k: Builder,
-    fmt: QuantizedFormat,
-    row: Pointer,
-    index: Value,
-    columns: list[_Column],
-    turn: int,
+def _add_blocks(
+    k: Builder, fmt: QuantizedFormat, blocks: list[Block], first: Value, columns: list[_Column]
 ) -> None:
-    """Unpack one block and add its products to the sums of every token."""
-    block = fmt.block(row, index)
-    scales, lanes = fmt.scales(k, block), fmt.lanes(k, block)
-    offsets = fmt.offsets(k, block, scales)
-    first_group = index * (fmt.block_size // CHUNK)
-    groups_of_scales = range(fmt.block_size // fmt.group)
+    """Unpack some blocks and add their products to the sums of every token."""
+    size = fmt.block_size * len(blocks)
+    scales, offsets = fmt.scales_and_offsets(k, blocks)
+    lanes = [chunk for block in blocks for chunk in fmt.lanes(k, block)]
+    start = first * fmt.block_size
     for column in columns:
-        d = column.x.d.load(first_group, fmt.block_size // CHUNK)
-        scale = scales * d.take([g * fmt.group // CHUNK for g in groups_of_scales])
+        d = column.x.d.load(start // CHUNK, size // CHUNK)
+        scale = scales * d.take([i // CHUNK for i in range(0, size, fmt.group)])
         for c in range(0, len(lanes), column.joined):
             w = k.concat(lanes[c : c + column.joined])
-            x = column.x.q.load(index * fmt.block_size + c * CHUNK, column.lanes)
-            products = k.isa.dot(k, k.zero(i32 * (column.lanes // 4)), w, x).to(f32)
-            spread = [(c * CHUNK + 4 * i) // fmt.group for i in range(column.lanes // 4)]
-            total = column.sums[(turn + c // column.joined) % len(column.sums)]
+            x = column.x.q.load(start + c * CHUNK, w.type.lanes)
+            products = k.isa.dot(k, k.zero(i32 * (w.type.lanes // 4)), w, x).to(f32)
+            spread = [(c * CHUNK + i) // fmt.group for i in range(0, w.type.lanes, 4)]
+            total = column.sums[c // column.joined % SUMS]
             total.value = k.fma(products, scale.take(spread), total.value)
         if offsets is not None:
-            groups = fmt.block_size // fmt.offset_group
-            sums = column.x.sums(fmt.offset_group).load(index * groups, groups)
-            total = column.offset_sums[turn]
+            groups = size // fmt.offset_group
+            sums = column.x.sums(fmt.offset_group).load(start // fmt.offset_group, groups)
+            total = column.offset_sums[groups]
             total.value = k.fma(offsets, sums, total.value)
 
 
@@ -150,8 +163,7 @@ def _float_dot(
     for start, stop, count in ((0, whole, unroll), (whole, vectors, 1)):
         with k.loop(start, stop, lanes * count) as i:
             size = fmt.element.bytes
-            for line in range(0, count * lanes * size, LINE_BYTES):
-                k.prefetch(row.at(i * size), PREFETCH_BYTES + line)
+            _prefetch(k, row.at(i * size), count * lanes * size)
             for u in range(count):
                 w = fmt.load(k, row, i + u * lanes, lanes)
                 for x, column in zip(xs, sums, strict=True):

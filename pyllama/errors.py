@@ -5,6 +5,8 @@ PyllamaError                 a failure explained in one line: exit code 1
 │   └── ModelError           the file is sound, but is no model that pyllama can run
 ├── CapacityError            the request does not fit (context, batch, memory)
 ├── PromptError              the prompt cannot be used (empty, not UTF-8)
+├── HubError                 a model hub does not have, or does not give, what was asked for
+│   └── HubUnreachable       it does not answer: no network, or trouble on its side
 ├── TargetError              this processor or operating system cannot do what was asked
 ├── UsageError               the call contradicts itself or is out of range: exit code 2
 └── Interrupted              someone asked for the work to stop (Ctrl-C): exit code 130
@@ -51,6 +53,20 @@ class CapacityError(PyllamaError):
 
 class PromptError(PyllamaError):
     """The prompt cannot be used."""
+
+
+class HubError(PyllamaError):
+    """A hub does not have, or does not give, the model; reads ``subject: problem; remedy``."""
+
+    def __init__(self, subject: str, problem: str, remedy: str = "") -> None:
+        self.subject = subject
+        self.problem = problem
+        self.remedy = remedy
+        super().__init__(f"{subject}: {problem}" + (f"; {remedy}" if remedy else ""))
+
+
+class HubUnreachable(HubError):
+    """The hub does not answer: there is no network, or it has trouble. Trying again may help."""
 
 
 class TargetError(PyllamaError):

@@ -1,14 +1,18 @@
-"""Ctrl-C while native code runs.
+"""Ctrl-C that works wherever the main thread is.
 
 Python runs its signal handlers between two instructions of the main thread. While that thread is
 inside one long native call there is no next instruction, and Ctrl-C would wait for the call to
 end. The signal itself arrives at once, though: the interpreter's C handler writes its number into
 the "wakeup" descriptor. A watcher thread reads it there and asks the native call to stop; the main
 thread returns from it and Python raises KeyboardInterrupt as usual.
+
+Even then it may be lost: what is raised inside a finalizer or a callback of a weak reference (the
+import system uses them) is reported and ignored. So the watcher raises it anew until it counts.
 """
 
 from __future__ import annotations
 
+import _thread
 import signal
 import socket
 import threading
@@ -17,17 +21,28 @@ from contextlib import contextmanager
 
 from pyllama.errors import Interrupted
 
-_REPEAT = 0.02
+_PERIOD = 0.02
 """Seconds between two calls of ``abort``: one that comes just before the native call is lost."""
+
+_PATIENCE = 5
+"""Periods that the block has to end by itself before KeyboardInterrupt is raised anew."""
+
+
+def _nothing() -> None:
+    pass
 
 
 @contextmanager
-def interruptible(abort: Callable[[], None]) -> Iterator[None]:
-    """Call ``abort`` from another thread, until the block ends, once Ctrl-C is pressed.
+def interruptible(abort: Callable[[], None] = _nothing) -> Iterator[None]:
+    """Let Ctrl-C end the block with KeyboardInterrupt, soon and in any case.
 
-    The block ends with KeyboardInterrupt, also where the aborted call raised Interrupted. A block
-    outside the main thread runs as it is: signals do not concern it. The wakeup descriptor that
-    was in use before (asyncio's) gets no signals during the block and is put back after it.
+    ``abort`` stops the native calls of the block; once Ctrl-C is pressed it is called again and
+    again, from another thread, until the block ends. What it makes them raise, Interrupted,
+    becomes KeyboardInterrupt too.
+
+    A block outside the main thread runs as it is: signals do not concern it. The wakeup descriptor
+    that was in use before (an outer block's, or asyncio's) gets no signals during the block and is
+    put back after it.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -44,8 +59,8 @@ def interruptible(abort: Callable[[], None]) -> Iterator[None]:
         except Interrupted as error:
             raise KeyboardInterrupt from error
         finally:
-            signal.set_wakeup_fd(previous)
             done.set()
+            signal.set_wakeup_fd(previous)
             writer.shutdown(socket.SHUT_WR)  # ends the watcher's wait
             watcher.join()
 
@@ -53,7 +68,15 @@ def interruptible(abort: Callable[[], None]) -> Iterator[None]:
 def _watch(reader: socket.socket, done: threading.Event, abort: Callable[[], None]) -> None:
     while signals := reader.recv(64):
         if signal.SIGINT in signals:
-            while not done.is_set():
-                abort()
-                done.wait(_REPEAT)
+            _insist(done, abort)
             return
+
+
+def _insist(done: threading.Event, abort: Callable[[], None]) -> None:
+    periods = 0
+    while not done.is_set():
+        abort()
+        if not done.wait(_PERIOD):
+            periods += 1
+            if periods % _PATIENCE == 0:
+                _thread.interrupt_main()

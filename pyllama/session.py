@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from pyllama.cache import KVCache, RopeTable, aligned_zeros, cache_layout
 from pyllama.errors import CapacityError, UsageError
-from pyllama.graph.cpu import MATVEC_TOKENS, Mode, plan_for_cpu
-from pyllama.graph.plan import External, Program
+from pyllama.graph.cpu import MATVEC_TOKENS, CacheLayout, Mode, plan_for_cpu
+from pyllama.graph.plan import Buffer, External, Plan, Program
 from pyllama.kernels.kernel import STEP
 from pyllama.model import Model
 from pyllama.threads import default_threads
@@ -55,7 +55,7 @@ class Session:
         self._layout = cache_layout(context, sequences, cache_type, cache_type_v or cache_type)
         self._cache = KVCache(model.graph, self._layout)
         self._rope = RopeTable(model.config.rope, context, model.rope_factors)
-        self._programs: dict[Mode, _BoundProgram] = {}
+        self._programs: dict[Mode, BoundProgram] = {}
         for tokens in {1, min(MATVEC_TOKENS, self.ubatch), self.ubatch}:
             self._program(Mode(tokens, outputs=1))
 
@@ -141,10 +141,30 @@ class Session:
         self._workers.run(program.program, step, owner=self)
         return program.logits[: len(outputs)].copy()
 
-    def _program(self, mode: Mode) -> _BoundProgram:
+    def _program(self, mode: Mode) -> BoundProgram:
         if mode not in self._programs:
-            self._programs[mode] = _BoundProgram(self, mode)
+            self._programs[mode] = self.bind(self.plan(mode), mode)
         return self._programs[mode]
+
+    def plan(self, mode: Mode) -> Plan:
+        """What a step of a mode launches, with memory assigned."""
+        isa = self.model.library.isa
+        return plan_for_cpu(self.model.graph, mode, self._layout, isa, self.threads)
+
+    def bind(self, plan: Plan, mode: Mode) -> BoundProgram:
+        """A plan for the mode with memory of its own and addresses."""
+        return BoundProgram(self, plan, mode)
+
+    def rehearse(self, program: BoundProgram, tokens: Tokens) -> None:
+        """Compute a step of tokens that follow the first sequence, which does not keep them.
+
+        Raises what ``evaluate`` raises.
+        """
+        ids, start = np.asarray(tokens, np.int64), self.lengths[0]
+        self._check(ids, start)
+        self._rope.prepare(start, start + len(ids))
+        step = program.prepare(ids, start, sequence=0, outputs=(len(ids) - 1,))
+        self._workers.run(program.program, step, owner=self)
 
     def external(self, memory: External) -> int:
         """Address of memory that a plan refers to by name."""
@@ -159,7 +179,7 @@ class Session:
                 return self._cache.address(kind, memory.name)
 
     @property
-    def layout(self) -> object:
+    def layout(self) -> CacheLayout:
         """The layout of the cache."""
         return self._layout
 
@@ -169,19 +189,18 @@ class Session:
         return self._workers.threads
 
 
-class _BoundProgram:
+class BoundProgram:
     """A plan for one mode with its memory and the arrays that describe a step."""
 
-    def __init__(self, session: Session, mode: Mode) -> None:
+    def __init__(self, session: Session, plan: Plan, mode: Mode) -> None:
+        """Use ``Session.bind``."""
         model = session.model
-        plan = plan_for_cpu(model.graph, mode, session._layout, model.library.isa, session.threads)
         self.mode = mode
         self.arena = aligned_zeros(plan.arena_bytes, "buffers")
         self.program = Program(plan, model.library, self.arena, session.external)
         stride = -(-max(plan.scratch_bytes, 64) // 4096) * 4096
         self.scratch = aligned_zeros(stride * session.threads, "scratch buffers")
-        place = plan.offsets[plan.result]
-        logits = self.arena[place : place + mode.outputs * model.n_vocab * 4]
+        logits = self.memory(plan.result)[: mode.outputs * model.n_vocab * 4]
         self.logits = logits.view(np.float32).reshape(mode.outputs, model.n_vocab)
         self._tokens, self._positions, self._slabs, self._outputs = (
             np.zeros(mode.tokens, np.int32) for _ in range(4)
@@ -200,6 +219,11 @@ class _BoundProgram:
             "scratch_stride": stride,
         }  # fmt: skip
         self._step = STEP.pack(self._fields)
+
+    def memory(self, buffer: Buffer) -> NDArray[np.uint8]:
+        """The bytes of a buffer of the plan."""
+        place = self.program.plan.offsets[buffer]
+        return self.arena[place : place + buffer.n_bytes]
 
     def prepare(
         self, ids: NDArray[np.int64], first: int, sequence: int, outputs: Sequence[int]

@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 
@@ -64,7 +64,7 @@ def test_the_abort_is_repeated_until_the_block_ends() -> None:
             try:
                 time.sleep(5)
             finally:
-                time.sleep(0.1)
+                time.sleep(0.08)
 
     with ctrl_c(after=0.02), pytest.raises(KeyboardInterrupt):
         slow_to_stop()
@@ -72,6 +72,37 @@ def test_the_abort_is_repeated_until_the_block_ends() -> None:
     count = len(aborted)
     time.sleep(0.05)
     assert len(aborted) == count
+
+
+def test_an_interrupt_that_got_lost_is_raised_anew() -> None:
+    def finalizer() -> None:
+        """Like ``__del__``: what is raised here goes no further."""
+        with suppress(KeyboardInterrupt):
+            time.sleep(5)
+
+    def work() -> None:
+        with interruptible():
+            finalizer()
+            time.sleep(5)
+
+    start = time.monotonic()
+    with ctrl_c(after=0.02), pytest.raises(KeyboardInterrupt):
+        work()
+    assert time.monotonic() - start < 1
+
+
+def test_blocks_may_be_nested() -> None:
+    aborted: list[str] = []
+
+    def work() -> None:
+        with interruptible(lambda: aborted.append("outer")):
+            with interruptible(lambda: aborted.append("inner")):
+                pass
+            time.sleep(5)
+
+    with ctrl_c(after=0.02), pytest.raises(KeyboardInterrupt):
+        work()
+    assert set(aborted) == {"outer"}
 
 
 def test_interrupted_becomes_keyboard_interrupt() -> None:

@@ -11,7 +11,7 @@ block themselves, so a new format is one class here, whatever the instruction se
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -42,6 +42,16 @@ class Block:
         return field if shape else field[0]
 
 
+class Gathered:
+    """Reads a field of several blocks as one vector; such a field is a single number in each."""
+
+    def __init__(self, k: Builder, blocks: Sequence[Block]) -> None:
+        self._k, self._blocks = k, blocks
+
+    def __getattr__(self, name: str) -> Any:
+        return self._k.concat([getattr(block, name) for block in self._blocks])
+
+
 class Format(Protocol):
     """A tensor type that matmuls read in place."""
 
@@ -66,6 +76,8 @@ class QuantizedFormat:
     """Weights that share a scale."""
     offset_group: int = 0
     """Weights that share an offset; 0 where the format has none."""
+    gathers = False
+    """Whether ``scales`` and ``offsets`` take several blocks at once, as ``Gathered``."""
 
     def __init__(self) -> None:
         self.layout = REFERENCE[self.type].dtype
@@ -92,13 +104,24 @@ class QuantizedFormat:
         """Chunks of 32 integers, in the order of the weights."""
         raise TypeError(f"{type(self).__name__} does not say how its lanes are unpacked")
 
-    def scales(self, k: Builder, block: Block) -> Value:
+    def scales(self, k: Builder, block: Block | Gathered) -> Value:
         """(block_size // group,) f32."""
         raise TypeError(f"{type(self).__name__} does not say what its scales are")
 
-    def offsets(self, k: Builder, block: Block, scales: Value) -> Value | None:
+    def offsets(self, k: Builder, block: Block | Gathered, scales: Value) -> Value | None:
         """(block_size // offset_group,) f32, or None where there are none."""
         return None
+
+    def scales_and_offsets(self, k: Builder, blocks: Sequence[Block]) -> tuple[Value, Value | None]:
+        """The scales of several blocks, one after the other, and their offsets."""
+        if self.gathers:
+            fields = Gathered(k, blocks)
+            scales = self.scales(k, fields)
+            return scales, self.offsets(k, fields, scales)
+        each = [self.scales(k, block) for block in blocks]
+        offsets = [self.offsets(k, b, s) for b, s in zip(blocks, each, strict=True)]
+        known = [offset for offset in offsets if offset is not None]
+        return k.concat(each), k.concat(known) if known else None
 
     def floats(self, k: Builder, row: Pointer, start: Value, count: int) -> Iterator[Value]:
         """See ``Format``."""

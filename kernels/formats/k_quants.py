@@ -37,7 +37,7 @@ class Q4_K(QuantizedFormat):
 
 
 class Q5_K(Q4_K):
-    """As Q4_K with a fifth bit: bit ``g`` of byte ``l`` of ``qh`` is for weight ``l`` of group ``g``."""
+    """As Q4_K with a fifth bit: bit ``g`` of ``qh[l]`` is for weight ``l`` of group ``g``."""
 
     type = TensorType.Q5_K
 

@@ -40,6 +40,21 @@ def count_up(
     k.atomic_add(a.counts.at(task), 1)
 
 
+@kernel(later=Array(i64), seen=Array(i64), spins=i64)
+def watch(
+    k: Builder,
+    a: Fields,
+    step: Fields,  # noqa: ARG001
+    *,
+    task: Value,
+    thread: Value,  # noqa: ARG001
+) -> None:
+    """Note whether the count of a later op changes while this one runs; only the first task waits."""
+    with k.when(task.equals(0)), k.loop(a.spins):
+        k.isa.pause(k)
+        k.atomic_add(a.seen.at(0), k.atomic_load(a.later.at(0)))
+
+
 class Chain:
     """A program in which every op needs all of the one before: norm, gate, sum, again and again."""
 
@@ -147,6 +162,28 @@ def test_every_task_is_done_once(library: Library, pools: list[WorkerPool]) -> N
         for n, counts in zip(tasks, counting.counts, strict=True):
             assert (counts[:n] == runs).all()
             assert not counts[n:].any()
+
+
+def test_an_op_waits_for_all_tasks_of_those_before(
+    library: Library, pools: list[WorkerPool]
+) -> None:
+    later, seen = External("vector", "later"), External("vector", "seen")
+    memory = {"later": np.zeros(1, np.int64), "seen": np.zeros(1, np.int64)}
+    spins: dict[str, Argument] = {"spins": 20_000}
+    launches = [
+        Launch(watch(), {"later": later, "seen": seen, **spins}, (later,), (seen,), "a", chunks=8),
+        Launch(count_up(), {"counts": later, "spins": 0}, (), (later,), "b"),
+    ]
+    plan = make_plan(launches, Buffer("nothing", 0), 0)
+    program = Program(
+        plan, library, np.zeros(64, np.uint8), lambda x: int(memory[x.name].ctypes.data)
+    )
+    for pool in pools:
+        for _ in range(5):
+            memory["later"][0] = 0
+            pool.run(program, step(), owner=OWNER)
+            assert memory["later"][0] == 1
+            assert memory["seen"][0] == 0
 
 
 def test_a_step_without_tokens_does_nothing(library: Library, pools: list[WorkerPool]) -> None:

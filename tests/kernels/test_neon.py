@@ -19,6 +19,7 @@ from kernel_cases.matmuls import (
     matmul_case,
     matvec_case,
 )
+from kernel_cases.words import word_cases
 
 from pyllama.gguf.types import TensorType
 from pyllama.kernels.cache import ObjectCache
@@ -100,9 +101,22 @@ def others() -> dict[str, Factory]:
     return cases
 
 
+def words() -> dict[str, Factory]:
+    """The lane vocabulary."""
+    return {
+        f"{word}-{i}": partial(_word, word, i)
+        for word, cases in word_cases(NEON.dot_lanes).items()
+        for i in range(len(cases))
+    }
+
+
+def _word(word: str, i: int) -> Case:
+    return word_cases(NEON.dot_lanes)[word][i]
+
+
 CASES: dict[str, tuple[NEON, dict[str, Factory]]] = {
-    "neon": (ALL, dots() | matmuls() | others()),
-    "neon-least": (LEAST, dots()),
+    "neon": (ALL, words() | dots() | matmuls() | others()),
+    "neon-least": (LEAST, words() | dots()),
 }
 """What is run on which target: only dot products depend on features."""
 

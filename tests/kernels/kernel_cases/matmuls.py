@@ -65,17 +65,24 @@ class _Matmul:
     """What matvec and matmul have in common: weights, output and what is added to it."""
 
     def __init__(
-        self, size: Size, variant: Variant, padded: int, weights: Weights, spoil: float | None
+        self,
+        size: Size,
+        variant: Variant,
+        padded: int,
+        out_rows: int,
+        weights: Weights,
+        spoil: float | None,
     ) -> None:
+        """``padded``: rows of the activations, of which those behind the tokens are NaN."""
         self.size, self.variant, self.weights = size, variant, weights
         self.judged = size.tokens - (spoil is not None)
         rng = np.random.default_rng(size.n_rows)
         self.memory = Memory()
         self.weights_data = self.memory.copy(weights.data)
         stride = size.n_rows + GAP
-        self.out = self.memory.empty((padded, stride), np.float32)
+        self.out = self.memory.empty((out_rows, stride), np.float32)
         self.out[:] = UNTOUCHED
-        shape = {"none": (1,), "bias": (size.n_rows,), "residual": (padded, stride)}
+        shape = {"none": (1,), "bias": (size.n_rows,), "residual": (out_rows, stride)}
         self.extra = self.memory.copy(rng.normal(0, 1, shape[variant.epilogue]), np.float32)
         self.x = self.memory.empty((padded, size.width), np.float32)
         self.x[: size.tokens] = rng.normal(0, 1, (size.tokens, size.width))
@@ -129,7 +136,7 @@ def matvec_case(
     ``spoil`` stands among the activations of the last token, whose result is not looked at.
     """
     padded = -(-size.tokens // columns) * columns
-    run = _Matmul(size, variant, padded, weights or make_weights(type, size), spoil)
+    run = _Matmul(size, variant, padded, padded, weights or make_weights(type, size), spoil)
     launches = []
     x, record = run.x, size.width * 4
     if is_quantized(type):
@@ -172,7 +179,8 @@ def matmul_case(
     """
     tile = tile_tokens(isa)
     tiles = -(-size.tokens // tile)
-    run = _Matmul(size, variant, tiles * tile, weights or make_weights(type, size), spoil)
+    weights = weights or make_weights(type, size)
+    run = _Matmul(size, variant, tiles * tile, size.tokens, weights, spoil)
     packed = run.memory.empty((tiles, size.width, tile), np.float32)
     scratch = run.memory.empty(scratch_bytes(tiles * tile), np.uint8)
     launches = (

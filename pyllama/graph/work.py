@@ -1,0 +1,82 @@
+"""What an op must move and compute in a step: the measure of how well its kernels do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from pyllama.graph import ops
+from pyllama.graph.cpu import CacheLayout, Mode
+from pyllama.graph.graph import Node
+from pyllama.graph.ops import Weight
+from pyllama.kernels.kv_cache import CACHE_TYPES
+
+
+@dataclass(frozen=True)
+class Work:
+    """Bytes that must be read from memory, and floating-point operations.
+
+    Bytes are those of weights, each read once, and of cached keys and values. Activations do not
+    count: they stay in the processor's caches. A multiplication and an addition are two operations.
+    """
+
+    n_bytes: int = 0
+    flops: int = 0
+
+    def __add__(self, other: Work) -> Work:
+        return Work(self.n_bytes + other.n_bytes, self.flops + other.flops)
+
+
+@dataclass(frozen=True)
+class StepSize:
+    """A step of as many tokens as its mode allows, ``depth`` tokens being cached before it."""
+
+    mode: Mode
+    depth: int
+    cache: CacheLayout
+
+
+def work_of(node: Node, size: StepSize) -> Work:
+    """The work of a node; none for ops that neither read weights nor the cache to speak of."""
+    measure = _WORK.get(type(node.op))
+    return measure(node.op, node, size) if measure else Work()
+
+
+def weight_bytes(weight: Weight) -> int:
+    """Bytes of a tensor."""
+    n_bytes = weight.type.block_bytes
+    for n in weight.shape:
+        n_bytes *= n
+    return n_bytes // weight.type.block_size
+
+
+def _embedding(op: ops.Embedding, node: Node, size: StepSize) -> Work:
+    n_rows = size.mode.rows(node.output.rows)
+    return Work(n_bytes=n_rows * weight_bytes(op.weight) // op.weight.shape[0])
+
+
+def _linear(op: ops.Linear, node: Node, size: StepSize) -> Work:
+    n_out, n_in = op.weight.shape
+    n_rows = size.mode.rows(node.output.rows)
+    return Work(weight_bytes(op.weight), 2 * n_rows * n_out * n_in)
+
+
+def _attention(op: ops.Attention, node: Node, size: StepSize) -> Work:
+    """Two products, of queries with keys and of weights with values, over what each token sees."""
+    end = size.depth + size.mode.tokens
+    window = op.window or end
+    seen = sum(min(position + 1, window) for position in range(size.depth, end))
+    read = end - max(0, size.depth + 1 - window)
+    head_bytes = sum(
+        CACHE_TYPES[type].head_bytes(op.head_dim)
+        for type in (size.cache.key_type, size.cache.value_type)
+    )
+    return Work(read * op.kv_heads * head_bytes, 4 * op.heads * op.head_dim * seen)
+
+
+_WORK: dict[type[ops.Op], Callable[[Any, Node, StepSize], Work]] = {
+    ops.Embedding: _embedding,
+    ops.Linear: _linear,
+    ops.Attention: _attention,
+}

@@ -1,0 +1,128 @@
+"""Runs of the lane vocabulary: each word on arrays, against its meaning."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernel_cases.case import Case, Launch
+from kernel_cases.functions import type_of
+from kernel_cases.memory import Memory
+from pyllama.kernels.isa import meaning
+from pyllama.kernels.kernel import Array, Fields, kernel
+from pyllama.kernels.language import Builder, Value
+from pyllama.kernels.types import Type, boolean, u8
+from pyllama.quants import KVALUES_IQ4NL, KVALUES_MXFP4
+
+RNG = np.random.default_rng(11)
+
+SPECIAL = np.array(
+    [0, 0x80000000, 1, 0x3F800000, 0x3F808000, 0x3F818000, 0x3F807FFF, 0x3F808001, 0x7F7FFFFF,
+     0x7F800000, 0xFF800000, 0x7F800001, 0x7FC00000, 0xFF800001, 0x007FFFFF, 0x00008000],
+    np.uint32,
+)  # fmt: skip
+"""Bits of float32 numbers: zeros, halfway between bfloat16 numbers, largest, infinite, NaN, tiny."""
+
+
+@kernel(a=Array(u8), b=Array(u8), c=Array(u8), out=Array(u8))
+def lane_word(
+    k: Builder,
+    a: Fields,
+    step: Fields,  # noqa: ARG001
+    *,
+    task: Value,  # noqa: ARG001
+    thread: Value,  # noqa: ARG001
+    word: str,
+    operands: tuple[Type, ...],
+    table: tuple[int, ...],
+) -> None:
+    """``out = word(table, a, b, c)``, without those that the word does not take."""
+    values = [
+        place.of(type.scalar).load(0, type.lanes)
+        for place, type in zip((a.a, a.b, a.c), operands, strict=False)
+    ]
+    result = getattr(k.isa, word)(k, *([table] if table else []), *values)
+    if result.type.scalar == boolean:
+        result = result.to(u8)
+    a.out.of(result.type.scalar).store(0, result)
+
+
+def word_case(word: str, *operands: NDArray[Any], table: tuple[int, ...] = ()) -> Case:
+    """One word, once."""
+    memory = Memory()
+    places = [memory.copy(x) for x in operands]
+    expected = _bytes(getattr(meaning, word)(*([table] if table else []), *operands))
+    out = memory.empty(expected.shape, np.uint8)
+    types = tuple(type_of(x) for x in operands)
+    names = dict.fromkeys("abc", 0) | dict(zip("abc", places, strict=False))
+    launch = Launch(lane_word(word=word, operands=types, table=table), 1, names | {"out": out})
+
+    def compare() -> None:
+        np.testing.assert_array_equal(out, expected)
+
+    return Case(memory, (launch,), compare)
+
+
+def _bytes(array: NDArray[Any]) -> NDArray[np.uint8]:
+    """So that NaN are compared by their bits."""
+    return np.ascontiguousarray(array).view(np.uint8)
+
+
+def dot_cases(lanes: int) -> list[Case]:
+    """Weights without and with sign, ordinary and extreme."""
+    total, x = _integers(-(10**6), 10**6, lanes // 4, "i4"), _integers(-127, 127, lanes, "i1")
+    cases = []
+    for low, high, kind in ((0, 127, "u1"), (-127, 127, "i1")):
+        weights = [
+            _integers(low, high, lanes, kind),
+            *(np.full(lanes, w, kind) for w in (low, high)),
+        ]
+        cases += [
+            word_case("dot", total, w, y) for w in weights for y in (x, np.full_like(x, -127))
+        ]
+    return cases
+
+
+def lookup_cases() -> list[Case]:
+    """The tables that formats use, and the limits of bytes."""
+    index = RNG.permutation(np.arange(32) % 16).astype(np.uint8)
+    tables = (KVALUES_IQ4NL, KVALUES_MXFP4, np.arange(-128, 128, 16), np.arange(127, -129, -17))
+    return [word_case("lookup", index, table=tuple(t.tolist())) for t in tables]
+
+
+def bits_cases() -> list[Case]:
+    """Single bits, none, all, and a mixture."""
+    masks = (0, 1, 0x80000000, 0x01020408, 0xFFFFFFFF, 0x0F0F1234)
+    return [word_case("bits", np.array([mask], np.uint32)) for mask in masks]
+
+
+def bf16_to_f32_cases() -> list[Case]:
+    """Special and random numbers."""
+    values = np.concatenate([SPECIAL >> 16, RNG.integers(0, 1 << 16, 16)])
+    return [word_case("bf16_to_f32", values.astype(np.uint16))]
+
+
+def f32_to_bf16_cases() -> list[Case]:
+    """Special and random numbers."""
+    values = np.concatenate([SPECIAL, RNG.integers(0, 1 << 32, 16, np.uint32)])
+    return [word_case("f32_to_bf16", values.astype(np.uint32).view(np.float32))]
+
+
+def word_cases(dot_lanes: int) -> dict[str, list[Case]]:
+    """Runs of every word; ``dot_lanes``: bytes that the target takes in one dot product."""
+    return {
+        "dot": [case for lanes in {32, dot_lanes} for case in dot_cases(lanes)],
+        "lookup": lookup_cases(),
+        "bits": bits_cases(),
+        "bf16_to_f32": bf16_to_f32_cases(),
+        "f32_to_bf16": f32_to_bf16_cases(),
+    }
+
+
+def _integers(low: int, high: int, size: int, dtype: str) -> NDArray[Any]:
+    """Random integers from ``low`` to ``high`` with both among them."""
+    values = RNG.integers(low, high + 1, size)
+    values[:4] = low, high, low, high
+    return values.astype(dtype)
