@@ -60,7 +60,7 @@ def _items(field: Field, limit: int | None) -> list[Any]:
         return value[:limit]
     if isinstance(value, np.ndarray):
         return _numbers(value[:limit])
-    return _numbers(np.float32([value])) if field.type is ValueType.FLOAT32 else [value]
+    return _numbers(np.array([value], np.float32)) if field.type is ValueType.FLOAT32 else [value]
 
 
 def _numbers(array: NDArray[Any]) -> list[Any]:

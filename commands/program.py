@@ -9,10 +9,12 @@ from typing import Annotated
 import typer
 
 from pyllama.commands.failures import explained
+from pyllama.commands.graph import graph
+from pyllama.commands.inspect import inspect
 from pyllama.commands.run import run
 from pyllama.commands.tokenize import tokenize
 
-COMMANDS: tuple[Callable[..., None], ...] = (run, tokenize)
+COMMANDS: tuple[Callable[..., None], ...] = (run, tokenize, inspect, graph)
 
 app = typer.Typer(
     no_args_is_help=True,

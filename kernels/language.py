@@ -26,7 +26,25 @@ if TYPE_CHECKING:
 
 Number = int | float
 
-_FLOATS = {16: ir.HalfType, 32: ir.FloatType, 64: ir.DoubleType}
+
+class _BFloatType(ir.types._BaseFloatType):
+    """bfloat16, which llvmlite has no type for."""
+
+    null = "0.0"
+    intrinsic_name = "bf16"
+
+    def __str__(self) -> str:
+        return "bfloat"
+
+
+_BFloatType._create_instance()
+
+_FLOATS = {
+    ("f", 16): ir.HalfType,
+    ("f", 32): ir.FloatType,
+    ("f", 64): ir.DoubleType,
+    ("b", 16): _BFloatType,
+}
 
 
 def ir_type(type: Type | None) -> ir.Type:
@@ -35,7 +53,7 @@ def ir_type(type: Type | None) -> ir.Type:
         return ir.VoidType()
     if type.kind == "p":
         return ir.PointerType()
-    scalar = _FLOATS[type.bits]() if type.is_float else ir.IntType(type.bits)
+    scalar = _FLOATS[type.kind, type.bits]() if type.is_float else ir.IntType(type.bits)
     return scalar if type.lanes == 1 else ir.VectorType(scalar, type.lanes)
 
 
@@ -538,6 +556,7 @@ class Builder:
         with self.ir.goto_entry_block():
             place = self.ir.alloca(ir.ArrayType(ir_type(scalar), count))
             place.align = align
+        place.type = ir_type(pointer)  # llvmlite gives it a typed pointer, which stores would check
         return Pointer(self, place, scalar)
 
     @property

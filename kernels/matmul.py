@@ -102,7 +102,7 @@ def matmul(
             x = a.x.at((j * a.width + start) * tile)
             place = sums.at(r * tiles * tile + j * tile)
             _multiply(k, panel.at(r * DEPTH), x, depth, place, tiles * tile, start.equals(0))
-    _write(k, a, epilogue, sums, first, count, tokens, tiles * tile)
+    write_sums(k, a, epilogue, sums, first, count, tokens, tiles * tile)
 
 
 def _unpack(
@@ -155,7 +155,7 @@ def _multiply(
             place.store(0, total.value)
 
 
-def _write(
+def write_sums(
     k: Builder,
     a: Fields,
     epilogue: str,

@@ -26,6 +26,9 @@ UNROLL_BYTES = 128
 """Bytes of weights that one turn of the inner loop reads at least: with fewer, most prefetches
 would ask for a line that the last turn asked for."""
 
+UNROLL_WEIGHTS = 256
+"""Weights of a turn at most: with more, unpacked blocks no longer fit into registers."""
+
 SUMS = 4
 """Accumulators of each kind, enough to hide the latency of an addition."""
 
@@ -83,7 +86,7 @@ def _quantized_dot(
 ) -> list[Value]:
     """Dot products of one row of blocks with int8 activations."""
     unroll = 1
-    while unroll * fmt.type.block_bytes < UNROLL_BYTES:
+    while unroll * fmt.type.block_bytes < UNROLL_BYTES and unroll * fmt.block_size < UNROLL_WEIGHTS:
         unroll *= 2
     blocks = width // fmt.block_size
     whole = blocks // unroll * unroll

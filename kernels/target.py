@@ -2,20 +2,43 @@
 
 from __future__ import annotations
 
+import ctypes
+import sys
+from functools import cache
+
 from pyllama.errors import TargetError
 from pyllama.kernels.isa.arm import NEON
 from pyllama.kernels.isa.base import ISA
-from pyllama.kernels.isa.x86 import AVX2, AVX512, AVXVNNI
+from pyllama.kernels.isa.x86 import AMX, AVX2, AVX512, AVXVNNI
 from pyllama.kernels.llvm import host_features
 
-INSTRUCTION_SETS: tuple[type[ISA], ...] = (AVX512, AVXVNNI, AVX2, NEON)
+INSTRUCTION_SETS: tuple[type[ISA], ...] = (AMX, AVX512, AVXVNNI, AVX2, NEON)
 """Best first."""
+
+
+_ARCH_PRCTL, _ARCH_REQ_XCOMP_PERM, _TILE_DATA = 158, 0x1023, 18
+
+
+@cache
+def tiles_permitted() -> bool:
+    """Whether the operating system lets this process use tiles; Linux wants to be asked."""
+    if sys.platform != "linux":
+        return False
+    try:
+        system_call = ctypes.CDLL(None).syscall
+    except (OSError, AttributeError):
+        return False
+    return bool(system_call(_ARCH_PRCTL, _ARCH_REQ_XCOMP_PERM, _TILE_DATA) == 0)
 
 
 def available() -> list[type[ISA]]:
     """The instruction sets that this machine can run, best first."""
     features = host_features()
-    return [isa for isa in INSTRUCTION_SETS if features.issuperset(isa.needs)]
+    return [
+        isa
+        for isa in INSTRUCTION_SETS
+        if features.issuperset(isa.needs) and (not isa.has_tiles or tiles_permitted())
+    ]
 
 
 def select(name: str | None = None) -> ISA:

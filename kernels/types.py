@@ -13,7 +13,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Type:
-    """``kind`` is one of ``i`` (signed), ``u`` (unsigned), ``f`` (float), ``p`` (pointer)."""
+    """``kind``: ``i`` (signed), ``u`` (unsigned), ``f`` (float), ``b`` (bfloat), ``p`` (pointer)."""
 
     kind: str
     bits: int
@@ -31,7 +31,7 @@ class Type:
     @property
     def is_float(self) -> bool:
         """Whether lanes are floating-point numbers."""
-        return self.kind == "f"
+        return self.kind in ("f", "b")
 
     @property
     def bytes(self) -> int:
@@ -41,7 +41,7 @@ class Type:
     @property
     def suffix(self) -> str:
         """The ending of overloaded LLVM intrinsics: ``v8f32``, ``i64``."""
-        scalar = ("f" if self.is_float else "i") + str(self.bits)
+        scalar = _SUFFIXES.get(self.kind, "i") + str(self.bits)
         return scalar if self.lanes == 1 else f"v{self.lanes}{scalar}"
 
     @property
@@ -54,8 +54,11 @@ class Type:
         return name if self.lanes == 1 else f"{name}x{self.lanes}"
 
 
+_SUFFIXES = {"f": "f", "b": "bf"}
+
 boolean = Type("u", 1)
 u8, u16, u32, u64 = (Type("u", bits) for bits in (8, 16, 32, 64))
 i8, i16, i32, i64 = (Type("i", bits) for bits in (8, 16, 32, 64))
 f16, f32, f64 = (Type("f", bits) for bits in (16, 32, 64))
+bf16 = Type("b", 16)
 pointer = Type("p", 64)

@@ -15,6 +15,7 @@ from __future__ import annotations
 import _thread
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -79,4 +80,11 @@ def _insist(done: threading.Event, abort: Callable[[], None]) -> None:
         if not done.wait(_PERIOD):
             periods += 1
             if periods % _PATIENCE == 0:
-                _thread.interrupt_main()
+                _raise_anew()
+
+
+def _raise_anew() -> None:
+    if sys.platform == "win32":
+        _thread.interrupt_main()
+    else:  # a signal also ends a system call that the main thread waits in
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)

@@ -98,7 +98,10 @@ def test_blocks_may_be_nested() -> None:
         with interruptible(lambda: aborted.append("outer")):
             with interruptible(lambda: aborted.append("inner")):
                 pass
-            time.sleep(5)
+            try:
+                time.sleep(5)
+            finally:
+                time.sleep(0.05)
 
     with ctrl_c(after=0.02), pytest.raises(KeyboardInterrupt):
         work()

@@ -25,7 +25,7 @@ LAYERS = (
         "pyllama.threads",
         "pyllama.tokenizers",
     ),
-    ("pyllama.generate",),
+    ("pyllama.generate", "pyllama.hub"),
     ("pyllama", "pyllama.__init__"),
     ("pyllama.commands", "pyllama.__main__"),
 )
@@ -35,7 +35,7 @@ ROOMS = {
     "llvmlite.binding": {"pyllama.kernels.llvm"},
     "llvmlite.ir": {"pyllama.kernels.language"},
     "rich": {"pyllama.commands.output"},
-    "huggingface_hub": {"pyllama.hub"},
+    "huggingface_hub": {"pyllama.hub.client"},
     "transformers": set[str](),
     "torch": set[str](),
 }

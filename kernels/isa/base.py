@@ -26,6 +26,7 @@ class ISA:
     dot_lanes = 32  # bytes that one dot product instruction takes at most
     tile_rows = 4  # rows of weights in a register tile of the batch matmul
     tile_vectors = 2  # vectors of tokens in it
+    has_tiles = False  # whether it multiplies tiles of bfloat16
 
     def __init__(self, features: frozenset[str] = frozenset()) -> None:
         """``features``: what the processor at hand has, in LLVM's names."""
@@ -66,7 +67,10 @@ class ISA:
         return (value.to(u32) << 16).bits_as(f32 * value.type.lanes)
 
     def f32_to_bf16(self, k: Builder, value: Value) -> Value:
-        """float32 to bfloat16 (as u16), nearest even; a NaN stays a NaN."""
+        """float32 to bfloat16 (as u16), nearest even; a NaN stays a NaN.
+
+        Subnormal numbers may become zero.
+        """
         bits = value.bits_as(u32 * value.type.lanes)
         rounded = bits + 0x7FFF + ((bits >> 16) & 1)
         is_nan = (bits & 0x7FFFFFFF) > 0x7F800000

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pyllama.kernels.isa.base import ISA
-from pyllama.kernels.types import boolean, i8, i16, i32
+from pyllama.kernels.types import bf16, boolean, i8, i16, i32, u16
 
 if TYPE_CHECKING:
     from pyllama.kernels.language import Builder, Value
@@ -92,3 +92,17 @@ class AVX512(AVX2):
         ones = k.const(pairs.type, 1)
         name = family.format("maddw.d" if lanes == 64 else "madd.wd")
         return total + k.call(name, i32 * (lanes // 4), pairs, ones)
+
+    def f32_to_bf16(self, k: Builder, value: Value) -> Value:
+        if "avx512bf16" not in self.features:
+            return super().f32_to_bf16(k, value)
+        return value.to(bf16).bits_as(u16 * value.type.lanes)
+
+
+class AMX(AVX512):
+    """AVX-512 with bf16 tiles for batches: Sapphire Rapids (2023) and later."""
+
+    name = "amx"
+    needs: tuple[str, ...] = (*AVX512.needs, "avx512bf16", "amx-tile", "amx-bf16")
+    uses = ("avx512vnni", "avx512vbmi", "avx512fp16")
+    has_tiles = True

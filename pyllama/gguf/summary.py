@@ -10,7 +10,6 @@ from pyllama.gguf.reader import GGUFFile
 from pyllama.gguf.tensors import TensorInfo
 from pyllama.gguf.types import TensorType
 
-
 _FILE_TYPES: dict[int, FileType] = {type.value: type for type in FileType}
 
 

@@ -10,11 +10,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from pyllama.gguf.types import TensorType
 from pyllama.graph import ops
 from pyllama.graph.graph import Graph, Node
 from pyllama.graph.ops import Rows, Tensor, Weight
 from pyllama.graph.plan import Argument, Buffer, External, Launch, Plan, make_plan
-from pyllama.kernels import activation, attention, elementwise, kv_cache, matmul, matvec, rope
+from pyllama.kernels import (
+    activation,
+    attention,
+    elementwise,
+    kv_cache,
+    matmul,
+    matvec,
+    rope,
+    tiles,
+)
 from pyllama.kernels.formats import FORMATS, QuantizedFormat
 from pyllama.kernels.isa.base import ISA
 from pyllama.kernels.kernel import Kernel
@@ -33,6 +43,11 @@ MATVEC_TOKENS = 8
 """Up to so many tokens weights are read for each group of tokens, beyond it they are unpacked."""
 
 MATVEC_COLUMNS = 4
+
+TILE_TASK_ROWS = 256
+"""Rows of weights that one task of a tile matmul unpacks at most. All tokens stream past them, so
+there must be many; panel and sums must fit the second cache."""
+
 ATTENTION_ROWS = 16
 """Query heads of a tile of tokens that share the keys and values of a head."""
 
@@ -101,6 +116,14 @@ class _Lowering:
         self.buffers[out] = Buffer(out.name, n_bytes)
         _LOWER[type(node.op)](self, node.op, node)
 
+    def needs_scratch(self, n_bytes: int) -> None:
+        """Make sure that every worker has so much scratch memory."""
+        self.scratch_bytes = max(self.scratch_bytes, n_bytes)
+
+    def share(self, n_rows: int) -> int:
+        """Rows of weights that make one of a few tasks for each thread."""
+        return -(-n_rows // (self.threads * TASKS_PER_THREAD))
+
     def launch(
         self,
         kernel: Kernel,
@@ -146,9 +169,18 @@ def _packed(low: _Lowering, x: Tensor) -> Buffer:
     return out
 
 
+def _tiled(low: _Lowering, x: Tensor) -> Buffer:
+    out = Buffer(f"{x.name}.tiles", tiles.packed_bytes(low.mode.padded(x.rows), x.width))
+    arguments: dict[str, Argument] = {"x": low.buffers[x], "out": out, "width": x.width}
+    kernel = tiles.pack_tiles()
+    low.launch(kernel, arguments, count=x.rows.value, group=tiles.EDGE, label=out.name)
+    return out
+
+
 _PREPARE: dict[str, Callable[[_Lowering, Tensor], Buffer]] = {
     "int8": _quantized,
     "packed": _packed,
+    "tiles": _tiled,
     "float": lambda low, x: low.buffers[x],
 }
 
@@ -177,10 +209,11 @@ def _linear(low: _Lowering, op: ops.Linear, node: Node) -> None:
     static = {"type": op.weight.type, "rows": x.rows.value, "epilogue": epilogue}
     if low.mode.uses_matvec(x.rows):
         _few_tokens(low, op, x, arguments, static, node.output.name)
+    elif low.isa.has_tiles and op.weight.type is not TensorType.F32:
+        _by_tiles(low, op, x, arguments, static, node.output.name)
     else:
         arguments["x"] = low.activations(x, "packed")
-        scratch = matmul.scratch_bytes(low.mode.padded(x.rows))
-        low.scratch_bytes = max(low.scratch_bytes, scratch)
+        low.needs_scratch(matmul.scratch_bytes(low.mode.padded(x.rows)))
         chunks = -(-n_rows // matmul.PANEL_ROWS)
         low.launch(matmul.matmul(**static), arguments, chunks=chunks, label=node.output.name)
 
@@ -197,12 +230,31 @@ def _few_tokens(
     arguments["x"] = low.activations(x, "int8" if is_quantized else "float")
     arguments["record"] = activation.record_bytes(x.width) if is_quantized else x.width * 4
     n_rows, row_bytes = op.weight.shape[0], _row_bytes(op.weight)
-    share = -(-n_rows // (low.threads * TASKS_PER_THREAD))
-    task_rows = max(4, min(share, TASK_BYTES // row_bytes))
+    task_rows = max(4, min(low.share(n_rows), TASK_BYTES // row_bytes))
     arguments["task_rows"] = task_rows
     columns = 1 if low.mode.rows(x.rows) == 1 else MATVEC_COLUMNS
     chunks = -(-n_rows // task_rows)
     low.launch(matvec.matvec(**static, columns=columns), arguments, chunks=chunks, label=label)
+
+
+def _by_tiles(
+    low: _Lowering,
+    op: ops.Linear,
+    x: Tensor,
+    arguments: dict[str, Argument],
+    static: dict[str, Any],
+    label: str,
+) -> None:
+    arguments["x"] = low.activations(x, "tiles")
+    task_rows = min(TILE_TASK_ROWS, _rounded(low.share(op.weight.shape[0]), tiles.BLOCK))
+    arguments["task_rows"] = task_rows
+    low.needs_scratch(tiles.scratch_bytes(task_rows, low.mode.padded(x.rows)))
+    chunks = -(-op.weight.shape[0] // task_rows)
+    low.launch(tiles.tile_matmul(**static), arguments, chunks=chunks, label=label)
+
+
+def _rounded(n: int, multiple: int) -> int:
+    return -(-n // multiple) * multiple
 
 
 def _attention(low: _Lowering, op: ops.Attention, node: Node) -> None:
@@ -223,8 +275,7 @@ def _attention(low: _Lowering, op: ops.Attention, node: Node) -> None:
     )
     heads_per_kv = op.heads // op.kv_heads
     tokens = low.mode.attention_tokens(heads_per_kv)
-    scratch = attention.scratch_bytes(tokens, heads_per_kv, op.head_dim)
-    low.scratch_bytes = max(low.scratch_bytes, scratch)
+    low.needs_scratch(attention.scratch_bytes(tokens, heads_per_kv, op.head_dim))
     kernel = attention.attend(
         head_dim=op.head_dim, heads_per_kv=heads_per_kv, tokens=tokens, **types
     )

@@ -28,7 +28,9 @@ def graph_dot(graph: Graph) -> str:
         )
     for node in graph.nodes:
         end = numbers[node.output]
-        lines += (f"  n{numbers[tensor]} -> n{end}{_tag(_shape(tensor))};\n" for tensor in node.inputs)
+        lines += (
+            f"  n{numbers[tensor]} -> n{end}{_tag(_shape(tensor))};\n" for tensor in node.inputs
+        )
     return "".join((*lines, "}\n"))
 
 

@@ -1,8 +1,9 @@
 """Which of a repository's files is the model: the rules of llama.cpp.
 
 A quantization matches a file whose path has it as a word of its own, in upper or lower case: Q4_K
-is in ``x-Q4_K.gguf`` and in ``Q4_K/x-00001-of-00002.gguf``, but not in ``x-Q4_K_M.gguf``. Where none
-is given, Q4_K_M is best, then Q8_0, then whatever comes first. Files are looked through by name.
+is in ``x-Q4_K.gguf`` and in ``Q4_K/x-00001-of-00002.gguf``, but not in ``x-Q4_K_M.gguf``. Where
+none is given, Q4_K_M is best, then Q8_0, then whatever comes first. Files are looked through by
+name.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -118,9 +119,9 @@ def transfer(tasks: Sequence[Task], report: Report | None = None) -> None:
             task.target.parent.mkdir(parents=True, exist_ok=True)
         with task.lock:
             if not task.target.exists():
-                _fetch(task, lambda size, base=done, name=task.source.name: meter(name, base + size))
+                _fetch(task, partial(meter, task.source.name, done))
+        meter(task.source.name, done, task.source.size)
         done += task.source.size
-        meter(task.source.name, done)
 
 
 class _Meter:
@@ -130,10 +131,10 @@ class _Meter:
         self._total, self._report = total, report
         self._highest = -1
 
-    def __call__(self, file: str, done: int) -> None:
-        if self._report is not None and done > self._highest:
-            self._highest = done
-            self._report(Progress(file, done, self._total))
+    def __call__(self, file: str, before: int, size: int) -> None:
+        if self._report is not None and before + size > self._highest:
+            self._highest = before + size
+            self._report(Progress(file, self._highest, self._total))
 
 
 def _check_space(tasks: Sequence[Task]) -> None:
@@ -152,16 +153,16 @@ def _check_space(tasks: Sequence[Task]) -> None:
 
 
 def _fetch(task: Task, report: Callable[[int], None]) -> None:
-    source, partial = task.source, task.partial
-    with _PartialFile(partial, source.size) as file:
+    source = task.source
+    with _PartialFile(task.partial, source.size) as file:
         report(file.size)
         _fill(file, source, report)
         digest = file.finish()
-    with writing(partial):
+    with writing(task.partial):
         if source.sha256 in (None, digest):
-            partial.replace(task.target)
+            task.partial.replace(task.target)
             return
-        partial.unlink()
+        task.partial.unlink()
     problem = f"arrived damaged: its SHA-256 is {digest}, not {source.sha256}"
     raise HubError(source.label, problem, "it was removed; run this again")
 
@@ -240,9 +241,7 @@ def _fill(file: _PartialFile, source: Source, report: Callable[[int], None]) -> 
         time.sleep(PAUSE * max(1, failures))
 
 
-def _append(
-    file: _PartialFile, body: Body, source: Source, report: Callable[[int], None]
-) -> None:
+def _append(file: _PartialFile, body: Body, source: Source, report: Callable[[int], None]) -> None:
     if body.total not in (None, source.size):
         problem = f"has {body.total} bytes, where its description says {source.size}"
         raise HubError(source.label, problem, "run this again later")

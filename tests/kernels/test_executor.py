@@ -49,7 +49,7 @@ def watch(
     task: Value,
     thread: Value,  # noqa: ARG001
 ) -> None:
-    """Note whether the count of a later op changes while this one runs; only the first task waits."""
+    """The first task notes, for a while, whether a later op has begun."""
     with k.when(task.equals(0)), k.loop(a.spins):
         k.isa.pause(k)
         k.atomic_add(a.seen.at(0), k.atomic_load(a.later.at(0)))
@@ -169,7 +169,7 @@ def test_an_op_waits_for_all_tasks_of_those_before(
 ) -> None:
     later, seen = External("vector", "later"), External("vector", "seen")
     memory = {"later": np.zeros(1, np.int64), "seen": np.zeros(1, np.int64)}
-    spins: dict[str, Argument] = {"spins": 20_000}
+    spins: dict[str, Argument] = {"spins": 500_000}
     launches = [
         Launch(watch(), {"later": later, "seen": seen, **spins}, (later,), (seen,), "a", chunks=8),
         Launch(count_up(), {"counts": later, "spins": 0}, (), (later,), "b"),
@@ -178,8 +178,8 @@ def test_an_op_waits_for_all_tasks_of_those_before(
     program = Program(
         plan, library, np.zeros(64, np.uint8), lambda x: int(memory[x.name].ctypes.data)
     )
-    for pool in pools:
-        for _ in range(5):
+    for pool in pools[1:]:
+        for _ in range(2):
             memory["later"][0] = 0
             pool.run(program, step(), owner=OWNER)
             assert memory["later"][0] == 1

@@ -1,0 +1,156 @@
+"""What rendering a chat template may cost, and the meter that counts it.
+
+A template comes with the model, from anywhere, and is a program. Three budgets hold it:
+
+    time    every operation of the template looks at the clock before and after
+    total   bytes of everything the template makes, also of what it throws away again
+    single  bytes of one value, written out in full: ``[a, a]`` counts ``a`` twice
+
+The last one bounds what one indivisible operation of Python can cost, and so how late the clock
+can be looked at: a value that passed can be compared, sorted, printed or encoded in well under a
+second. Both byte budgets grow with what the caller puts in.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass
+from itertools import chain
+from time import monotonic
+from typing import TypeVar
+
+T = TypeVar("T")
+
+MIB = 1 << 20
+
+_LEAF = 64
+"""Bytes that count for a small object such as a number; about what it takes."""
+
+_LARGEST_INTEGER_BITS = 1024
+
+_SEQUENCES = (list, tuple, type({}.keys()), type({}.values()))
+_ITEMS = type({}.items())
+
+
+class LimitError(Exception):
+    """A template asked for more than its limits allow; the message says of what."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a template may cost.
+
+    Attributes:
+        seconds: wall clock time of one rendering.
+        source: characters of the template's own text. The longest in use has about 20,000.
+        total: bytes that one rendering may make altogether, for an empty conversation.
+        total_per_input: how many more, for each byte of the conversation.
+        single: bytes of the largest value, and of the result, for an empty conversation.
+        single_per_input: how many more, for each byte of the conversation.
+    """
+
+    seconds: float = 5.0
+    source: int = 128 * 1024
+    total: int = 64 * MIB
+    total_per_input: int = 64
+    single: int = 8 * MIB
+    single_per_input: int = 8
+
+
+class Meter:
+    """Counts what one rendering costs; every method raises ``LimitError`` at a limit."""
+
+    def __init__(self, limits: Limits, variables: Mapping[str, object]) -> None:
+        """``variables``: what the template is given; plain data."""
+        self._limits = limits
+        self._deadline = monotonic() + limits.seconds
+        self._weighed: dict[int, tuple[object, int]] = {}
+        self._given: set[int] = set()
+        self._spent = 0
+        self._total = self._single = sys.maxsize
+        given = sum(self._weigh(value) for value in variables.values())
+        self._given = {id(text) for text in _texts(variables)}
+        self._spent = 0
+        self._total = limits.total + limits.total_per_input * given
+        self._single = limits.single + limits.single_per_input * given
+
+    def tick(self) -> bool:
+        """Look at the clock; always true."""
+        if monotonic() > self._deadline:
+            raise LimitError(f"it ran for more than {self._limits.seconds:g} seconds")
+        return True
+
+    def spend(self, size: int) -> None:
+        """Count ``size`` bytes that are being made, and look at the clock."""
+        self._spent += size
+        if self._spent > self._total:
+            raise LimitError(f"it made more than {self._total / MIB:.0f} MiB of data")
+        self.tick()
+
+    def allow(self, size: int) -> None:
+        """Refuse a value of ``size`` bytes if it would be too large, before it is made."""
+        if size > self._single:
+            raise LimitError(f"it wanted a value of more than {self._single / MIB:.0f} MiB")
+        if self._spent + size > self._total:
+            raise LimitError(f"it made more than {self._total / MIB:.0f} MiB of data")
+
+    def keep(self, value: T) -> T:
+        """``value`` itself, once it has been weighed and paid for."""
+        self.allow(self._weigh(value))
+        self.tick()
+        return value
+
+    def weigh(self, value: object) -> int:
+        """Bytes of ``value`` written out in full; containers that are new are paid for."""
+        return self._weigh(value)
+
+    def _weigh(self, value: object) -> int:
+        if isinstance(value, str):
+            size = sys.getsizeof(value)
+            self.spend(0 if id(value) in self._given else size)
+            return size
+        children = _children(value)
+        if children is None:
+            _check_number(value)
+            self.spend(_LEAF)
+            return _LEAF
+        if id(value) in self._weighed:
+            return self._weighed[id(value)][1]
+        size = sys.getsizeof(value)
+        self.spend(size)
+        for child in children:
+            size += self._weigh(child)
+            self.allow(size)
+        self._weighed[id(value)] = value, size  # holding it, for an id is unique in a lifetime only
+        return size
+
+
+def _children(value: object) -> Iterable[object] | None:
+    """What a container of plain data contains; ``None`` for anything else."""
+    if isinstance(value, dict):
+        return chain(value, value.values())
+    if isinstance(value, _SEQUENCES):
+        return value
+    if isinstance(value, _ITEMS):
+        return chain.from_iterable(value)
+    return None
+
+
+def _texts(value: object) -> Iterable[str]:
+    """All strings in plain data."""
+    if isinstance(value, str):
+        yield value
+    for child in _children(value) or ():
+        yield from _texts(child)
+
+
+def _check_number(value: object) -> None:
+    """Arithmetic on huge integers takes quadratic time; no conversation needs them."""
+    if isinstance(value, int) and value.bit_length() > _LARGEST_INTEGER_BITS:
+        raise LimitError(f"it wanted a number of more than {_LARGEST_INTEGER_BITS} bits")
+
+
+CURRENT: ContextVar[Meter] = ContextVar("meter of the rendering that is under way")
+"""Set while a template is rendered. Nothing of a template runs without it."""
