@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pyllama.cache import KVCache
 from pyllama.commands.report import facts, size_text, table, to_json
 from pyllama.gguf.wording import counted
 from pyllama.graph.cpu import CacheLayout, Mode, plan_for_cpu
 from pyllama.graph.describe import (
     Described,
-    cache_bytes,
     describe_graph,
     describe_plan,
     step_counts,
@@ -59,7 +59,7 @@ def plan(model: Model, step: Step, profile: Profile | None, format: str) -> str:
         return plan_dot(planned, seconds)
     config = model.config
     described = describe_plan(planned, step_counts(step.mode, config.heads // config.kv_heads))
-    described["memory"]["cache"] = cache_bytes(model.graph, step.layout)
+    described["memory"]["cache"] = KVCache(model.graph, step.layout).n_bytes
     described["memory"]["weights"] = model.n_bytes
     if seconds:
         for launch, time in zip(described["launches"], seconds, strict=True):

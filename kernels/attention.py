@@ -2,8 +2,7 @@
 
 A task is one head of keys and values for one tile of neighbouring tokens of a sequence. All query
 heads that share it, of all tokens of the tile, are its rows: each key and value is read and
-converted once for all of them. Cells are taken ``CELL_MULTIPLE`` at a time (Milakov and Gimelshein
-2018, Dao et al. 2022)::
+converted once for all of them. Cells are taken ``CELL_MULTIPLE`` at a time (Dao et al. 2022)::
 
     scores  [rows][cells]       one vector holds the scores of neighbouring cells
     sums    [rows][head_dim]    values weighted so far; rescaled when a larger score turns up
@@ -11,7 +10,6 @@ converted once for all of them. Cells are taken ``CELL_MULTIPLE`` at a time (Mil
 
 from __future__ import annotations
 
-from pyllama.kernels.functions import exp
 from pyllama.kernels.kernel import Array, Fields, kernel
 from pyllama.kernels.kv_cache import (
     CACHE_TYPES,
@@ -25,10 +23,8 @@ from pyllama.kernels.kv_cache import (
 )
 from pyllama.kernels.language import Builder, Pointer, Value
 from pyllama.kernels.rope import largest_vector
-from pyllama.kernels.types import f32, i32, i64, u8
-
-LOWEST = -1e30
-"""Stands for minus infinity: exp of it is negligible, and differences of it are finite."""
+from pyllama.kernels.softmax import OnlineSoftmax
+from pyllama.kernels.types import f32, i64, u8
 
 ROW_TILE = 4
 """Rows that share each key or value in registers."""
@@ -42,7 +38,7 @@ def tile_rows(tokens: int, heads_per_kv: int) -> int:
 def scratch_bytes(tokens: int, heads_per_kv: int, head_dim: int) -> int:
     """Scratch memory of a worker."""
     rows = tile_rows(tokens, heads_per_kv)
-    return rows * (2 * head_dim + CELL_MULTIPLE + 3) * f32.bytes
+    return rows * (2 * head_dim + CELL_MULTIPLE + OnlineSoftmax.FLOATS_PER_ROW) * f32.bytes
 
 
 @kernel(
@@ -82,7 +78,7 @@ def attend(
     with k.loop(oldest // CELL_MULTIPLE * CELL_MULTIPLE, last + 1, CELL_MULTIPLE) as cell:
         cells = k.min(last + 1 - cell, k.const(i64, CELL_MULTIPLE))
         work.score(key_cache, keys, cell, cells)
-        work.mask_and_weigh(first, count, cell)
+        work.weigh(first, count, cell)
         work.add_values(value_cache, values, cell, cells)
     work.write(first, count, head)
 
@@ -107,9 +103,7 @@ class _Work:
         self.query = memory
         self.sums = memory.at(rows * head_dim)
         self.scores = self.sums.at(rows * head_dim)
-        self.largest = self.scores.at(rows * CELL_MULTIPLE)
-        self.total = self.largest.at(rows)
-        self.rescale = self.total.at(rows)
+        self.softmax = OnlineSoftmax(k, self.scores.at(rows * CELL_MULTIPLE), rows)
 
     def place(self, token: Value, head: Value, r: Value) -> Value:
         """Where a query head of a token stands in ``query`` and ``out``."""
@@ -126,8 +120,7 @@ class _Work:
                 x = source.load(i, self.lanes) * self.a.scale
                 self.query.store(row * self.head_dim + i, x)
                 self.sums.store(row * self.head_dim + i, k.zero(x.type))
-            self.largest[row] = k.const(f32, LOWEST)
-            self.total[row] = k.zero(f32)
+            self.softmax.start(row)
 
     def score(self, type: CacheType, keys: Pointer, cell: Value, cells: Value) -> None:
         """Scores of every row with ``cells`` cells from ``cell`` on, 16 cells at a time."""
@@ -156,36 +149,19 @@ class _Work:
                 for r, score in enumerate(scores):
                     self.scores.store((row + r) * CELL_MULTIPLE + c + part, score)
 
-    def mask_and_weigh(self, first: Value, count: Value, cell: Value) -> None:
-        """Scores become weights exp(score - largest); cells that a token may not see weigh 0."""
-        k, lanes = self.k, self.k.f32_lanes
-        steps = range(0, CELL_MULTIPLE, lanes)
-        iota = k.vector(i32, range(lanes))
+    def weigh(self, first: Value, count: Value, cell: Value) -> None:
+        """Scores become weights, in place."""
+        k = self.k
         with k.loop(count) as t:
             position = self.step.positions[first + t].to(i64)
-            oldest = position - self.a.window
             with k.loop(self.heads_per_kv) as r:
                 row = t * self.heads_per_kv + r
-                scores = []
-                for i in steps:
-                    cells = iota + (cell + i).to(i32)
-                    seen = (cells <= position.to(i32)) & (cells > oldest.to(i32))
-                    score = self.scores.load(row * CELL_MULTIPLE + i, lanes)
-                    scores.append(k.select(seen, score, k.const(score.type, LOWEST)))
-                peak = scores[0]
-                for score in scores[1:]:
-                    peak = k.max(peak, score)
-                before = self.largest[row]
-                largest = k.max(peak.max(), before)
-                weights = [exp(k, score - largest) for score in scores]
-                total = weights[0]
-                for weight in weights[1:]:
-                    total = total + weight
-                rescale = exp(k, before - largest)
-                self.largest[row], self.rescale[row] = largest, rescale
-                self.total[row] = self.total[row] * rescale + total.sum()
-                for i, weight in zip(steps, weights, strict=True):
-                    self.scores.store(row * CELL_MULTIPLE + i, weight)
+                scores = self.scores.at(row * CELL_MULTIPLE)
+                weights = self.softmax.weigh(
+                    row, scores, CELL_MULTIPLE, cell, position, self.a.window
+                )
+                for i, weight in enumerate(weights):
+                    scores.store(i * k.f32_lanes, weight)
 
     def add_values(self, type: CacheType, values: Pointer, cell: Value, cells: Value) -> None:
         """Add the weighted values of the cells to the sums."""
@@ -195,7 +171,7 @@ class _Work:
         with k.loop(0, self.rows, ROW_TILE) as row, k.loop(0, dim, span) as start:
             places = [self.sums.at((row + r) * dim + start) for r in range(ROW_TILE)]
             sums = [
-                [k.variable(p.load(v * lanes, lanes) * self.rescale[row + r])
+                [k.variable(p.load(v * lanes, lanes) * self.softmax.rescale[row + r])
                  for v in range(vectors)]
                 for r, p in enumerate(places)
             ]  # fmt: skip
@@ -219,6 +195,6 @@ class _Work:
         with k.loop(count) as t, k.loop(self.heads_per_kv) as r:
             row = t * self.heads_per_kv + r
             out = self.a.out.at(self.place(first + t, head, r))
-            inverse = 1.0 / self.total[row]
+            inverse = 1.0 / self.softmax.total[row]
             with k.loop(0, self.head_dim, self.lanes) as i:
                 out.store(i, self.sums.load(row * self.head_dim + i, self.lanes) * inverse)

@@ -13,7 +13,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Type:
-    """``kind``: ``i`` (signed), ``u`` (unsigned), ``f`` (float), ``b`` (bfloat), ``p`` (pointer)."""
+    """``kind``: ``i`` signed, ``u`` unsigned, ``f`` float, ``b`` bfloat, ``p`` pointer."""
 
     kind: str
     bits: int

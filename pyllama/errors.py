@@ -5,6 +5,7 @@ PyllamaError                 a failure explained in one line: exit code 1
 │   └── ModelError           the file is sound, but is no model that pyllama can run
 ├── CapacityError            the request does not fit (context, batch, memory)
 ├── PromptError              the prompt cannot be used (empty, not UTF-8)
+├── TemplateError            a chat template does not parse, fails, or refuses a conversation
 ├── HubError                 a model hub does not have, or does not give, what was asked for
 │   └── HubUnreachable       it does not answer: no network, or trouble on its side
 ├── TargetError              this processor or operating system cannot do what was asked
@@ -67,6 +68,33 @@ class HubError(PyllamaError):
 
 class HubUnreachable(HubError):
     """The hub does not answer: there is no network, or it has trouble. Trying again may help."""
+
+
+class TemplateError(PyllamaError):
+    """A chat template does not parse, fails, or refuses a conversation.
+
+    The message reads ``source, line 3: problem; remedy``. ``source`` is the template's file or
+    key, ``line`` counts from 1 and is ``None`` where no line is at fault; ``refused``: the
+    template itself says, in ``problem``, that it does not take this conversation.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        problem: str,
+        line: int | None = None,
+        *,
+        remedy: str = "",
+        refused: bool = False,
+    ) -> None:
+        self.source = source
+        self.problem = problem
+        self.line = line
+        self.remedy = remedy
+        self.refused = refused
+        place = source if line is None else f"{source}, line {line}"
+        says = "the template refuses this conversation: " if refused else ""
+        super().__init__(f"{place}: {says}{problem}" + (f"; {remedy}" if remedy else ""))
 
 
 class TargetError(PyllamaError):

@@ -50,7 +50,8 @@ def interruptible(abort: Callable[[], None] = _nothing) -> Iterator[None]:
         return
     reader, writer = socket.socketpair()
     done = threading.Event()
-    watcher = threading.Thread(target=_watch, args=(reader, done, abort), daemon=True)
+    arguments = (reader, done, abort, threading.get_ident())
+    watcher = threading.Thread(target=_watch, args=arguments, daemon=True)
     with reader, writer:
         writer.setblocking(False)
         watcher.start()
@@ -66,25 +67,27 @@ def interruptible(abort: Callable[[], None] = _nothing) -> Iterator[None]:
             watcher.join()
 
 
-def _watch(reader: socket.socket, done: threading.Event, abort: Callable[[], None]) -> None:
+def _watch(
+    reader: socket.socket, done: threading.Event, abort: Callable[[], None], main: int
+) -> None:
     while signals := reader.recv(64):
         if signal.SIGINT in signals:
-            _insist(done, abort)
+            _insist(done, abort, main)
             return
 
 
-def _insist(done: threading.Event, abort: Callable[[], None]) -> None:
+def _insist(done: threading.Event, abort: Callable[[], None], main: int) -> None:
     periods = 0
     while not done.is_set():
         abort()
         if not done.wait(_PERIOD):
             periods += 1
             if periods % _PATIENCE == 0:
-                _raise_anew()
+                _raise_anew(main)
 
 
-def _raise_anew() -> None:
+def _raise_anew(main: int) -> None:
     if sys.platform == "win32":
         _thread.interrupt_main()
     else:  # a signal also ends a system call that the main thread waits in
-        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        signal.pthread_kill(main, signal.SIGINT)

@@ -207,7 +207,9 @@ class BoundProgram:
         )
         self._tiles = np.zeros((mode.tokens, 2), np.int32)
         config = model.config
-        self._tile = mode.attention_tokens(config.heads // config.kv_heads)
+        self._tile = mode.attention_tokens(
+            model.library.isa, config.heads // config.kv_heads, config.head_dim
+        )
         self._fields = {
             "n_tokens": 0, "n_outputs": 0, "n_tiles": 0,
             "tokens": self._tokens.ctypes.data,

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 LAYERS = (
-    ("pyllama.errors", "pyllama.escapes", "pyllama.gguf", "pyllama.quants", "pyllama.builtin"),
+    ("pyllama.errors", "pyllama.gguf", "pyllama.quants", "pyllama.builtin"),
     ("pyllama.kernels",),
     ("pyllama.graph",),
     ("pyllama.models",),
@@ -22,10 +22,11 @@ LAYERS = (
         "pyllama.model",
         "pyllama.sampling",
         "pyllama.session",
+        "pyllama.templates",
         "pyllama.threads",
         "pyllama.tokenizers",
     ),
-    ("pyllama.generate", "pyllama.hub"),
+    ("pyllama.generate", "pyllama.hub", "pyllama.profile"),
     ("pyllama", "pyllama.__init__"),
     ("pyllama.commands", "pyllama.__main__"),
 )

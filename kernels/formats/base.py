@@ -42,7 +42,7 @@ class Block:
         return field if shape else field[0]
 
 
-class Gathered:
+class Gathered(Block):
     """Reads a field of several blocks as one vector; such a field is a single number in each."""
 
     def __init__(self, k: Builder, blocks: Sequence[Block]) -> None:
@@ -104,11 +104,11 @@ class QuantizedFormat:
         """Chunks of 32 integers, in the order of the weights."""
         raise TypeError(f"{type(self).__name__} does not say how its lanes are unpacked")
 
-    def scales(self, k: Builder, block: Block | Gathered) -> Value:
+    def scales(self, k: Builder, block: Block) -> Value:
         """(block_size // group,) f32."""
         raise TypeError(f"{type(self).__name__} does not say what its scales are")
 
-    def offsets(self, k: Builder, block: Block | Gathered, scales: Value) -> Value | None:
+    def offsets(self, k: Builder, block: Block, scales: Value) -> Value | None:
         """(block_size // offset_group,) f32, or None where there are none."""
         return None
 

@@ -1,7 +1,7 @@
 """Formats of 4-bit floats with an 8-bit float as scale: MXFP4, NVFP4.
 
 The bit layouts are drawn in ``pyllama/quants/float4.py``. The lanes are the floats doubled, which
-makes them integers; the tables of the scales are halved.
+makes them integers; the scales are halved.
 """
 
 from __future__ import annotations
@@ -9,23 +9,29 @@ from __future__ import annotations
 from pyllama.gguf.types import TensorType
 from pyllama.kernels.formats.base import Block, QuantizedFormat, nibbles
 from pyllama.kernels.language import Builder, Value
-from pyllama.kernels.types import f32
-from pyllama.quants import E8M0_HALF, KVALUES_MXFP4, UE4M3_HALF
+from pyllama.kernels.types import f32, u32
+from pyllama.quants import KVALUES_MXFP4, UE4M3_HALF
 
 _VALUES = tuple(KVALUES_MXFP4.tolist())
 
 
 class MXFP4(QuantizedFormat):
-    """``2**(e - 127) * float``, e: 8 bits."""
+    """``2**(e - 127) * float``, e: 8 bits.
+
+    Half of the scale is the float32 whose exponent field is ``e - 1``, or a subnormal for 0 and 1.
+    """
 
     type = TensorType.MXFP4
     group = 32
+    gathers = True
 
     def lanes(self, k: Builder, block: Block) -> list[Value]:
         return [k.isa.lookup(k, _VALUES, k.concat(nibbles(k, block.qs.load(0, 16))))]
 
     def scales(self, k: Builder, block: Block) -> Value:
-        return k.table(f32, E8M0_HALF)[block.e]
+        e: Value = block.e.to(u32)
+        subnormal = k.const(e.type, 1 << 21) << (e & 1)
+        return k.select(e > 1, (e - 1) << 23, subnormal).bits_as(f32 * e.type.lanes)
 
 
 class NVFP4(QuantizedFormat):

@@ -19,6 +19,7 @@ class IQ4_NL(QuantizedFormat):
 
     type = TensorType.IQ4_NL
     group = 32
+    gathers = True
 
     def lanes(self, k: Builder, block: Block) -> list[Value]:
         groups = self.block_size // self.group
@@ -34,6 +35,7 @@ class IQ4_XS(IQ4_NL):
     """``d * (scale - 32) * value[q]``; eight groups of 32 with 6-bit scales."""
 
     type = TensorType.IQ4_XS
+    gathers = False
 
     def scales(self, k: Builder, block: Block) -> Value:
         low = k.splat(block.scales_l.of(u32)[0], 8) >> k.vector(u32, range(0, 32, 4)) & 15

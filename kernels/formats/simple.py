@@ -7,7 +7,7 @@ weight ``j`` in its low and weight ``j + 16`` in its high half.
 from __future__ import annotations
 
 from pyllama.gguf.types import TensorType
-from pyllama.kernels.formats.base import Block, Gathered, QuantizedFormat, nibbles, with_bit
+from pyllama.kernels.formats.base import Block, QuantizedFormat, nibbles, with_bit
 from pyllama.kernels.language import Builder, Value
 from pyllama.kernels.types import f32
 
@@ -18,7 +18,7 @@ class _Scaled(QuantizedFormat):
     group = 32
     gathers = True
 
-    def scales(self, k: Builder, block: Block | Gathered) -> Value:
+    def scales(self, k: Builder, block: Block) -> Value:
         return block.d.to(f32)
 
 
@@ -41,7 +41,7 @@ class Q4_0(_Scaled):
     def lanes(self, k: Builder, block: Block) -> list[Value]:
         return [k.concat(nibbles(k, block.qs.load(0, 16)))]
 
-    def offsets(self, k: Builder, block: Block | Gathered, scales: Value) -> Value | None:
+    def offsets(self, k: Builder, block: Block, scales: Value) -> Value | None:
         return scales * -self.center
 
 
@@ -50,7 +50,7 @@ class Q4_1(Q4_0):
 
     type = TensorType.Q4_1
 
-    def offsets(self, k: Builder, block: Block | Gathered, scales: Value) -> Value | None:
+    def offsets(self, k: Builder, block: Block, scales: Value) -> Value | None:
         return block.m.to(f32)
 
 
@@ -70,7 +70,7 @@ class Q5_1(Q5_0):
 
     type = TensorType.Q5_1
 
-    def offsets(self, k: Builder, block: Block | Gathered, scales: Value) -> Value | None:
+    def offsets(self, k: Builder, block: Block, scales: Value) -> Value | None:
         return block.m.to(f32)
 
 

@@ -16,9 +16,10 @@ class _Levels(QuantizedFormat):
     """``d * (level - 1)``."""
 
     group = offset_group = CHUNK
+    gathers = True
 
     def scales(self, k: Builder, block: Block) -> Value:
-        return k.splat(block.d.to(f32), self.block_size // CHUNK)
+        return _repeated(block.d.to(f32), self.block_size // CHUNK)
 
     def offsets(self, k: Builder, block: Block, scales: Value) -> Value | None:
         return -scales
@@ -64,16 +65,22 @@ class Q1_0(QuantizedFormat):
 
     type = TensorType.Q1_0
     group = offset_group = CHUNK
+    gathers = True
 
     def lanes(self, k: Builder, block: Block) -> list[Value]:
         masks = block.qs.of(u32)
         return [k.isa.bits(k, masks[c]).to(u8) for c in range(4)]
 
     def scales(self, k: Builder, block: Block) -> Value:
-        return k.splat(block.d.to(f32) * 2, 4)
+        return _repeated(block.d.to(f32) * 2, 4)
 
     def offsets(self, k: Builder, block: Block, scales: Value) -> Value | None:
         return scales * -0.5
+
+
+def _repeated(values: Value, times: int) -> Value:
+    """Every lane so many times."""
+    return values.take([i // times for i in range(values.type.lanes * times)])
 
 
 def _digits(packed: Value, count: int) -> list[Value]:

@@ -23,6 +23,7 @@ from pyllama.kernels import (
     matmul,
     matvec,
     rope,
+    tile_attention,
     tiles,
 )
 from pyllama.kernels.formats import FORMATS, QuantizedFormat
@@ -33,8 +34,8 @@ ROW_PADDING = 64
 """Buffers of a batch have this many rows more: kernels work on whole tiles of tokens."""
 
 TASK_BYTES = 1 << 19
-"""Weights that one task of a decode matmul reads at most: starting a task costs about a microsecond,
-in which memory stands still, so tasks are made as large as an even share allows."""
+"""Weights that one task of a decode matmul reads at most. Starting a task costs about a
+microsecond, in which memory stands still, so tasks are as large as an even share allows."""
 
 TASKS_PER_THREAD = 4
 """Tasks of a matmul for each thread, so that a slow core does not hold up the others."""
@@ -87,9 +88,17 @@ class Mode:
         """Whether so few rows come that weights are best read for them directly."""
         return self.rows(rows) <= MATVEC_TOKENS
 
-    def attention_tokens(self, heads_per_kv: int) -> int:
+    def attention_tokens(self, isa: ISA, heads_per_kv: int, head_dim: int) -> int:
         """Neighbouring tokens of a sequence that attend together."""
-        return 1 if self.tokens <= MATVEC_TOKENS else max(1, ATTENTION_ROWS // heads_per_kv)
+        if self.tokens <= MATVEC_TOKENS:
+            return 1
+        if _attends_by_tiles(isa, head_dim):
+            return tile_attention.tile_tokens(heads_per_kv)
+        return max(1, ATTENTION_ROWS // heads_per_kv)
+
+
+def _attends_by_tiles(isa: ISA, head_dim: int) -> bool:
+    return isa.has_tiles and tile_attention.fits(head_dim)
 
 
 def plan_for_cpu(graph: Graph, mode: Mode, cache: CacheLayout, isa: ISA, threads: int) -> Plan:
@@ -274,11 +283,12 @@ def _attention(low: _Lowering, op: ops.Attention, node: Node) -> None:
         label=f"{node.output.name}.store",
     )
     heads_per_kv = op.heads // op.kv_heads
-    tokens = low.mode.attention_tokens(heads_per_kv)
-    low.needs_scratch(attention.scratch_bytes(tokens, heads_per_kv, op.head_dim))
-    kernel = attention.attend(
-        head_dim=op.head_dim, heads_per_kv=heads_per_kv, tokens=tokens, **types
-    )
+    tokens = low.mode.attention_tokens(low.isa, heads_per_kv, op.head_dim)
+    by_tiles = tokens > 1 and _attends_by_tiles(low.isa, op.head_dim)
+    scratch_bytes = (tile_attention if by_tiles else attention).scratch_bytes
+    low.needs_scratch(scratch_bytes(tokens, heads_per_kv, op.head_dim))
+    make = tile_attention.tile_attend if by_tiles else attention.attend
+    kernel = make(head_dim=op.head_dim, heads_per_kv=heads_per_kv, tokens=tokens, **types)
     arguments: dict[str, Argument] = {
         "query": query,
         "out": low.buffers[node.output],

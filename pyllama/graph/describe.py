@@ -12,7 +12,7 @@ from enum import Enum
 from typing import Any
 
 from pyllama.graph import ops
-from pyllama.graph.cpu import CacheLayout, Mode
+from pyllama.graph.cpu import Mode
 from pyllama.graph.graph import Graph, Node
 from pyllama.graph.ops import Op, Tensor, Weight
 from pyllama.graph.plan import Buffer, External, Launch, Memory, Plan
@@ -96,15 +96,6 @@ def step_counts(mode: Mode, heads_per_kv: int) -> dict[str, int]:
     """The row counts of a step of as many neighbouring tokens as a mode allows."""
     tiles = -(-mode.tokens // mode.attention_tokens(heads_per_kv))
     return {"one": 1, "n_tokens": mode.tokens, "n_outputs": mode.outputs, "n_tiles": tiles}
-
-
-def cache_bytes(graph: Graph, layout: CacheLayout) -> int:
-    """Bytes of the keys and values that all layers of a session store when its context is full."""
-    attentions = (node.op for node in graph.nodes if isinstance(node.op, ops.Attention))
-    types = (layout.key_type, layout.value_type)
-    return sum(
-        layout.layer_bytes(type, op.kv_heads, op.head_dim) for op in attentions for type in types
-    )
 
 
 def tasks_of(launch: Launch, counts: Mapping[str, int]) -> int:

@@ -142,8 +142,8 @@ def _models(cache: RepositoryCache) -> Iterator[CachedModel]:
     latest: dict[str, str] = {}
     for commit in reversed(cache.commits()):
         latest |= dict.fromkeys(cache.files(commit), commit)
-    for name in sorted(filter(is_model, latest)):
-        if not name.lower().endswith(".gguf"):
+    for name in sorted(latest):
+        if not (name.lower().endswith(".gguf") and is_model(name)):
             continue
         try:
             wanted = parts(name, cache.files(latest[name]), cache.repo)

@@ -95,9 +95,8 @@ def listing(names: Sequence[str]) -> str:
 def _named(file: str, quant: str | None, ggufs: Sequence[str], repo: str) -> str:
     """The file of that name; where there is none, one that differs in upper and lower case."""
     if quant and not _has_word(file, quant):
-        raise UsageError(
-            f"the file {file} (-hff) is not of quantization {quant} (-hf {repo}:{quant}); give one"
-        )
+        problem = f"the file {file} (-hff) is not of quantization {quant} (-hf {repo}:{quant})"
+        raise UsageError(f"{problem}; leave one of them out")
     found = [name for name in ggufs if name == file]
     found += [name for name in ggufs if name.lower() == file.lower()]
     if not found:

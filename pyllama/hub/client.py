@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from typing import TypeGuard
 from urllib.parse import urlsplit
 
 from pyllama.errors import HubError, HubUnreachable, UsageError
@@ -30,6 +31,7 @@ _OF_FILES = _OF_REPOSITORIES | {404: ("is not there any more", "run this again")
 _OF_URLS = {404: ("no such file", "check the URL")}
 """What a status says, and the remedy."""
 _BUSY = (408, 425, 429, 500, 502, 503, 504)
+_LONGEST_NAME = 128
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _RANGE = re.compile(r"bytes (\d+)-\d+/(?:(\d+)|\*)")
 
@@ -74,7 +76,7 @@ def listing(repo: str, token: str | None) -> Listing:
             files = tuple(name for name in names if safe(name))
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise _no_hub(repo, hub) from error  # JSON of another kind, or none
-    if not commit or not _is_name(commit):
+    if not _is_name(commit):
         raise _no_hub(repo, hub)
     return Listing(commit, files)
 
@@ -90,7 +92,7 @@ def source(repo: str, commit: str, name: str, token: str | None) -> Source:
     with asking():
         metadata = get_hf_file_metadata(url, token=False, headers=headers, endpoint=hub)
     etag, size = metadata.etag, metadata.size
-    if size is None or not etag or not _is_name(etag):
+    if size is None or not _is_name(etag):
         raise _no_hub(label, hub)
     sha256 = etag if _SHA256.fullmatch(etag) else None
     return Source(label, name, size, etag, sha256, partial(_body, url, label, headers, asking))
@@ -204,6 +206,6 @@ def _no_hub(subject: str, host: str) -> HubError:
     return HubError(subject, f"{host} does not answer as a hub does", remedy)
 
 
-def _is_name(text: str) -> bool:
+def _is_name(text: object) -> TypeGuard[str]:
     """Whether a commit or an ETag can be the name of a file."""
-    return safe(text) and "/" not in text
+    return isinstance(text, str) and len(text) <= _LONGEST_NAME and safe(text) and "/" not in text

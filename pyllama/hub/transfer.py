@@ -245,6 +245,9 @@ def _append(file: _PartialFile, body: Body, source: Source, report: Callable[[in
     if body.total not in (None, source.size):
         problem = f"has {body.total} bytes, where its description says {source.size}"
         raise HubError(source.label, problem, "run this again later")
+    if body.start not in (0, file.size):
+        problem = f"the server sends it from byte {body.start} on, not from {file.size}"
+        raise HubError(source.label, problem, "run this again later")
     if body.start != file.size:
         file.restart()
     for chunk in body.chunks:

@@ -150,7 +150,8 @@ def metered_filters() -> dict[str, Callable[..., Any]]:
 
 def metered_tests() -> dict[str, Callable[..., Any]]:
     """All tests by name: what follows ``is``."""
-    return {name: _metered_test(test) for name, test in TESTS.items()}
+    tests: dict[str, Callable[..., Any]] = dict(TESTS)
+    return {name: _metered_test(test) for name, test in tests.items()}
 
 
 def _metered_filter(function: Callable[..., Any], guard: Guard | None) -> Callable[..., Any]:

@@ -94,7 +94,7 @@ class TemplateNamespace(Namespace):
         CURRENT.get().keep(attributes)
         for name in attributes:
             _check_name(name)
-        Namespace.__init__(namespace, attributes)  # type: ignore[arg-type]
+        Namespace.__init__(namespace, attributes)
 
     def __setitem__(self, name: str, value: object) -> None:
         _check_name(name)

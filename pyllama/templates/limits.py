@@ -30,8 +30,9 @@ _LEAF = 64
 
 _LARGEST_INTEGER_BITS = 1024
 
-_SEQUENCES = (list, tuple, type({}.keys()), type({}.values()))
-_ITEMS = type({}.items())
+_NO_DICT: dict[object, object] = {}
+_SEQUENCES = (list, tuple, type(_NO_DICT.keys()), type(_NO_DICT.values()))
+_ITEMS = type(_NO_DICT.items())
 
 
 class LimitError(Exception):

@@ -107,8 +107,9 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
     def wrap_str_format(self, value: Any) -> Callable[..., str] | None:
         """``text.format`` and ``text.format_map``, sandboxed and metered."""
-        name = getattr(value, "__name__", None)
-        text = getattr(value, "__self__", None)
+        if not isinstance(value, BuiltinMethodType | MethodType):
+            return None
+        name, text = value.__name__, value.__self__
         if name not in ("format", "format_map") or not isinstance(text, str):
             return None
         kind = _EscapeFormatter if isinstance(text, Markup) else _Formatter

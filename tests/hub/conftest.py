@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import huggingface_hub
 import pytest
-from huggingface_hub import constants
-
 from hub_server import Hub, serving
+from huggingface_hub import close_session, constants  # noqa: TID251 - to undo what it has read
+
 from pyllama.hub import transfer
 
 _VARIABLES = (
@@ -38,9 +37,9 @@ def _own_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_IMPLICIT_TOKEN", False)
     monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "token"))
     monkeypatch.setattr(transfer, "PAUSE", 0.0)
-    huggingface_hub.close_session()
+    close_session()
     yield
-    huggingface_hub.close_session()
+    close_session()
 
 
 @pytest.fixture

@@ -56,8 +56,12 @@ class Hub:
     """Answer this instead of a list of files."""
     breaks: list[int] = field(default_factory=list)
     """Close the connections of the next downloads after so many bytes each."""
+    busy: int = 0
+    """Answer the next downloads, so many, with 503."""
     ranges: bool = True
     """Send parts of files when asked for parts."""
+    content_range: str | None = None
+    """Say this of every part."""
     damage: bytes = b""
     """Appended to every file that is sent, in place of as many bytes at its end."""
     surplus: bytes = b""
@@ -131,9 +135,14 @@ class _Handler(BaseHTTPRequestHandler):
         start, status = 0, 200
         if hub.ranges and ask.range:
             start, status = int(ask.range.removeprefix("bytes=").removesuffix("-")), 206
-            headers["Content-Range"] = f"bytes {start}-{len(sent) - 1}/{len(sent)}"
+            actual = f"bytes {start}-{len(sent) - 1}/{len(sent)}"
+            headers["Content-Range"] = actual if hub.content_range is None else hub.content_range
         if ask.method == "HEAD":
             self._begin(status, headers, len(sent))
+            return
+        if hub.busy:
+            hub.busy -= 1
+            self._refuse(503)
             return
         body = sent[start:] + hub.surplus
         if hub.surplus:

@@ -1,0 +1,252 @@
+"""Attention of a batch of prompt tokens on tiles of bfloat16 (AMX).
+
+The same online softmax as ``attention``, for many tokens at a time: a task is one head of keys and
+values for a tile of tokens, its rows are all query heads of these tokens. ``SPAN`` cells at a time
+are rounded to bfloat16 and arranged as right operands, then scores, weights and sums are made for
+all rows::
+
+    query   [tile of rows][head_dim / 32][16 rows][32]                 bf16  left operand
+    keys    [tile of cells][head_dim / 32][16 pairs][16 cells][2]      bf16  right operand
+    scores  [rows][SPAN]                                               f32
+    weights [tile of rows][SPAN / 32][16 rows][32 cells]               bf16  left operand
+    values  [tile of elements][SPAN / 32][16 pairs of cells][16][2]    bf16  right operand
+    sums    [rows][head_dim]                                           f32
+"""
+
+from __future__ import annotations
+
+from pyllama.kernels import amx
+from pyllama.kernels.amx import BLOCK, DEPTH, EDGE
+from pyllama.kernels.kernel import Array, Fields, kernel
+from pyllama.kernels.kv_cache import (
+    CACHE_TYPES,
+    CELLS,
+    QUANTIZED_GROUP,
+    CacheType,
+    KeyBlock,
+    ValueCell,
+    head_place,
+)
+from pyllama.kernels.language import Builder, Pointer, Value
+from pyllama.kernels.softmax import OnlineSoftmax
+from pyllama.kernels.types import f32, i64, u8, u16
+
+SPAN = 128
+"""Cells taken at a time."""
+
+ROWS = 256
+"""Rows of a task, at most: what it arranges is used by so many."""
+
+
+def fits(head_dim: int) -> bool:
+    """Whether heads of this size fill register blocks."""
+    return head_dim % BLOCK == 0
+
+
+def tile_tokens(heads_per_kv: int) -> int:
+    """Tokens of a task."""
+    return max(1, ROWS // heads_per_kv)
+
+
+def _rows(tokens: int, heads_per_kv: int) -> int:
+    return -(-tokens * heads_per_kv // BLOCK) * BLOCK
+
+
+def scratch_bytes(tokens: int, heads_per_kv: int, head_dim: int) -> int:
+    """Scratch memory of a worker."""
+    rows = _rows(tokens, heads_per_kv)
+    halves = rows * (head_dim + SPAN) + 2 * SPAN * head_dim
+    singles = rows * (SPAN + head_dim + OnlineSoftmax.FLOATS_PER_ROW)
+    return halves * 2 + singles * f32.bytes
+
+
+@kernel(
+    query=Array(f32),  # (tokens, kv_heads * heads_per_kv, head_dim)
+    keys=Array(u8),  # the cache
+    values=Array(u8),
+    out=Array(f32),  # as query
+    kv_heads=i64,
+    capacity=i64,
+    scale=f32,
+    window=i64,  # how many positions a token sees, itself included
+)
+def tile_attend(
+    k: Builder,
+    a: Fields,
+    step: Fields,
+    *,
+    task: Value,
+    thread: Value,
+    head_dim: int,
+    heads_per_kv: int,
+    tokens: int,
+    key_type: str,
+    value_type: str,
+) -> None:
+    """Softmax(scale * query * keys) * values over the cells that each token may see."""
+    tile, head = task // a.kv_heads, task % a.kv_heads
+    first, count = (step.tiles[tile * 2 + i].to(i64) for i in range(2))
+    slab = step.slabs[first].to(i64)
+    work = _Work(k, a, step, thread, head_dim, heads_per_kv, tokens, first, count, head)
+    work.load_queries()
+    last = step.positions[first + count - 1].to(i64)
+    oldest = k.max(step.positions[first].to(i64) - a.window + 1, 0)
+    key_cache, value_cache = CACHE_TYPES[key_type], CACHE_TYPES[value_type]
+    keys = head_place(a.keys, key_cache, a, slab, head, head_dim)
+    values = head_place(a.values, value_cache, a, slab, head, head_dim)
+    amx.start(k)
+    with k.loop(oldest // BLOCK * BLOCK, last + 1, SPAN) as cell:
+        cells = k.min(last + 1 - cell, k.const(i64, SPAN))
+        work.arrange_keys(key_cache, keys, cell, cells)
+        work.arrange_values(value_cache, values, cell, cells)
+        work.score(cells)
+        work.weigh(cell)
+        work.add_values(cells)
+    amx.stop(k)
+    work.write()
+
+
+class _Work:
+    """The scratch memory of one task and the steps that work on it."""
+
+    def __init__(
+        self,
+        k: Builder,
+        a: Fields,
+        step: Fields,
+        thread: Value,
+        head_dim: int,
+        heads_per_kv: int,
+        tokens: int,
+        first: Value,
+        count: Value,
+        head: Value,
+    ) -> None:
+        self.k, self.a, self.step = k, a, step
+        self.first, self.count, self.head = first, count, head
+        self.dim, self.heads_per_kv = head_dim, heads_per_kv
+        rows = _rows(tokens, heads_per_kv)
+        self.live_rows = count * heads_per_kv
+        memory = step.scratch.at(thread * step.scratch_stride).of(u16)
+        self.query = memory
+        self.keys = self.query.at(rows * head_dim)
+        self.values = self.keys.at(SPAN * head_dim)
+        self.weights = self.values.at(SPAN * head_dim)
+        self.scores = self.weights.at(rows * SPAN).of(f32)
+        self.sums = self.scores.at(rows * SPAN)
+        self.softmax = OnlineSoftmax(k, self.sums.at(rows * head_dim), rows)
+
+    def place(self, t: Value, r: Value) -> Value:
+        """Where a query head of a token stands in ``query`` and ``out`` of the kernel."""
+        heads = self.a.kv_heads * self.heads_per_kv
+        return ((self.first + t) * heads + self.head * self.heads_per_kv + r) * self.dim
+
+    def left(self, matrix: Pointer, row: Value, depth: int) -> Pointer:
+        """Where a row of a left operand of ``depth`` elements begins."""
+        return matrix.at(row // EDGE * (EDGE * depth) + row % EDGE * DEPTH)
+
+    def load_queries(self) -> None:
+        """Scaled queries; rows without a token keep what they hold, which nobody reads."""
+        k = self.k
+        with k.loop(self.count) as t, k.loop(self.heads_per_kv) as r:
+            source = self.a.query.at(self.place(t, r))
+            row = t * self.heads_per_kv + r
+            target = self.left(self.query, row, self.dim)
+            for i in range(0, self.dim, DEPTH):
+                x = source.load(i, DEPTH) * self.a.scale
+                target.store(i * EDGE, k.isa.f32_to_bf16(k, x))
+                self.sums.store(row * self.dim + i, k.zero(f32 * DEPTH))
+            self.softmax.start(row)
+
+    def arrange_keys(self, type: CacheType, keys: Pointer, cell: Value, cells: Value) -> None:
+        """16 cells of keys at a time, pairs of elements side by side."""
+        k, dim = self.k, self.dim
+        with k.loop(0, cells, CELLS) as c:
+            block = KeyBlock(type, keys, cell + c, dim)
+            tile = self.keys.at(c * dim)
+            with k.loop(0, dim, 2) as i:
+                pair = []
+                for element in (i, i + 1):
+                    x = type.read(k, block.elements.load(element * CELLS, CELLS))
+                    if type.is_quantized:
+                        group = element // QUANTIZED_GROUP
+                        x = x * block.scales.load(group * CELLS, CELLS).to(f32)
+                    pair.append(x)
+                amx.store_pairs(k, *pair, tile.at(i * EDGE))
+
+    def arrange_values(self, type: CacheType, values: Pointer, cell: Value, cells: Value) -> None:
+        """Two cells of values at a time, side by side; cells that nobody filled count as zero."""
+        k, dim = self.k, self.dim
+        with k.loop(0, (cells + (DEPTH - 1)) // DEPTH * DEPTH, 2) as c:
+            for start in range(0, dim, EDGE):
+                pair = []
+                for side in range(2):
+                    row = ValueCell(type, values, cell + c + side, dim)
+                    x = type.read(k, row.elements.load(start, EDGE))
+                    if type.is_quantized:
+                        x = x * row.scales[start // QUANTIZED_GROUP].to(f32)
+                    filled = k.splat(c + side < cells, EDGE)
+                    pair.append(k.select(filled, x, k.zero(x.type)))
+                tile = self.values.at(start * SPAN)
+                amx.store_pairs(k, *pair, tile.at(c * EDGE))
+
+    def score(self, cells: Value) -> None:
+        """Scores of all rows with all cells."""
+        k, dim, row_tile = self.k, self.dim, EDGE * self.dim
+        with k.loop(0, cells, BLOCK) as c, k.loop(0, self.live_rows, BLOCK) as row:
+            query, keys = self.query.at(row * dim), self.keys.at(c * dim)
+            amx.multiply_block(
+                k,
+                (query, query.at(row_tile)),
+                (keys, keys.at(row_tile)),
+                dim // DEPTH,
+                self.scores.at(row * SPAN + c),
+                k.const(i64, SPAN),
+                from_zero=True,
+            )
+
+    def weigh(self, cell: Value) -> None:
+        """Scores become weights, and what was summed so far is scaled down where it must be."""
+        k, dim = self.k, self.dim
+        with k.loop(self.count) as t:
+            position = self.step.positions[self.first + t].to(i64)
+            with k.loop(self.heads_per_kv) as r:
+                row = t * self.heads_per_kv + r
+                scores = self.scores.at(row * SPAN)
+                weights = self.softmax.weigh(row, scores, SPAN, cell, position, self.a.window)
+                target = self.left(self.weights, row, SPAN)
+                for i in range(0, len(weights), 2):
+                    half = k.isa.f32_to_bf16(k, k.concat(weights[i : i + 2]))
+                    target.store(i // 2 * (EDGE * DEPTH), half)
+                rescale = self.softmax.rescale[row]
+                with k.when(rescale < 1):
+                    for i in range(0, dim, EDGE):
+                        place = row * dim + i
+                        self.sums.store(place, self.sums.load(place, EDGE) * rescale)
+
+    def add_values(self, cells: Value) -> None:
+        """Add the weighted values of the cells to the sums."""
+        k, dim = self.k, self.dim
+        steps = (cells + (DEPTH - 1)) // DEPTH
+        tile = EDGE * SPAN
+        with k.loop(0, dim, BLOCK) as start, k.loop(0, self.live_rows, BLOCK) as row:
+            weights, values = self.weights.at(row * SPAN), self.values.at(start * SPAN)
+            amx.multiply_block(
+                k,
+                (weights, weights.at(tile)),
+                (values, values.at(tile)),
+                steps,
+                self.sums.at(row * dim + start),
+                k.const(i64, dim),
+                from_zero=False,
+            )
+
+    def write(self) -> None:
+        """Divide by the sum of the weights."""
+        k = self.k
+        with k.loop(self.count) as t, k.loop(self.heads_per_kv) as r:
+            row = t * self.heads_per_kv + r
+            out = self.a.out.at(self.place(t, r))
+            inverse = 1.0 / self.softmax.total[row]
+            for i in range(0, self.dim, EDGE):
+                out.store(i, self.sums.load(row * self.dim + i, EDGE) * inverse)
