@@ -57,8 +57,7 @@ def plan(model: Model, step: Step, profile: Profile | None, format: str) -> str:
     seconds = [op.seconds for op in profile.ops] if profile else None
     if format == "dot":
         return plan_dot(planned, seconds)
-    config = model.config
-    described = describe_plan(planned, step_counts(step.mode, config.heads // config.kv_heads))
+    described = describe_plan(planned, step_counts(step.mode, planned))
     described["memory"]["cache"] = KVCache(model.graph, step.layout).n_bytes
     described["memory"]["weights"] = model.n_bytes
     if seconds:

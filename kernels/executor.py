@@ -59,6 +59,9 @@ _FUTEX_WAIT_PRIVATE, _FUTEX_WAKE_PRIVATE = 128, 129
 _WAKE_ALL = 2**31 - 1
 _POLL_MICROSECONDS = 200
 
+_SPINS_PER_YIELD = 64
+"""Pauses between two offers of the processor to others: a few microseconds."""
+
 
 class _Pool:
     """The pool's memory as native code sees it."""
@@ -83,6 +86,8 @@ class _Pool:
             leave_if(k.atomic_load(word).differs(seen))
             k.isa.pause(k)
             spins.value = spins.value + 1
+            with k.when((spins.value % _SPINS_PER_YIELD).equals(0)):
+                _yield(k)
             with k.when(spins.value > self.job.spins):
                 k.atomic_add(self.word("sleepers"), 1)
                 _sleep(k, word, seen)
@@ -107,6 +112,14 @@ class _Pool:
                 self.change("phase", phase + 1)
             with otherwise:
                 self.wait_until_changed("phase", phase)
+
+
+def _yield(k: Builder) -> None:
+    """Let another thread have the processor: the one that is waited for may need just this one."""
+    if sys.platform == "win32":
+        k.call("SwitchToThread", i32)
+    else:
+        k.call("sched_yield", i32)
 
 
 def _sleep(k: Builder, word: Pointer, seen: Value) -> None:

@@ -43,11 +43,6 @@ def fits(head_dim: int) -> bool:
     return head_dim % BLOCK == 0
 
 
-def tile_tokens(heads_per_kv: int) -> int:
-    """Tokens of a task."""
-    return max(1, ROWS // heads_per_kv)
-
-
 def _rows(tokens: int, heads_per_kv: int) -> int:
     return -(-tokens * heads_per_kv // BLOCK) * BLOCK
 

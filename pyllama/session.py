@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from pyllama.cache import KVCache, RopeTable, aligned_zeros, cache_layout
+from pyllama.cache import KVCache, RopeTable, cache_layout
 from pyllama.errors import CapacityError, UsageError
 from pyllama.graph.cpu import MATVEC_TOKENS, CacheLayout, Mode, plan_for_cpu
-from pyllama.graph.plan import Buffer, External, Plan, Program
-from pyllama.kernels.kernel import STEP
+from pyllama.graph.plan import External, Plan
 from pyllama.model import Model
+from pyllama.step import Batch, BoundProgram
 from pyllama.threads import default_threads
 
 Tokens = Sequence[int] | NDArray[np.integer]
@@ -87,7 +87,10 @@ class Session:
         if all_logits:
             size = min(self.ubatch, ALL_LOGITS_TOKENS)
             parts = [
-                self._step(ids[i : i + size], start + i, sequence, Mode(size, size))
+                self._step(
+                    Batch.of_neighbours(ids[i : i + size], start + i, sequence, all_logits=True),
+                    Mode(size, size),
+                )
                 for i in range(0, len(ids), size)
             ]
             logits = np.concatenate(parts)
@@ -95,8 +98,9 @@ class Session:
             at = 0
             while at < len(ids):
                 count = min(self.ubatch, len(ids) - at)
-                mode = self._mode(count)
-                logits = self._step(ids[at : at + count], start + at, sequence, mode)[0]
+                part = ids[at : at + count]
+                batch = Batch.of_neighbours(part, start + at, sequence, all_logits=False)
+                logits = self._step(batch, self._mode(count))[0]
                 at += count
         self.lengths[sequence] = start + len(ids)
         return logits
@@ -131,15 +135,11 @@ class Session:
         few = min(MATVEC_TOKENS, self.ubatch)
         return Mode(1 if count == 1 else few if count <= few else self.ubatch, outputs=1)
 
-    def _step(
-        self, ids: NDArray[np.int64], first: int, sequence: int, mode: Mode
-    ) -> NDArray[np.float32]:
-        """Logits (outputs, n_vocab) of one step: of all tokens, or of the last."""
+    def _step(self, batch: Batch, mode: Mode) -> NDArray[np.float32]:
+        """Logits (outputs, n_vocab) of one step."""
         program = self._program(mode)
-        outputs = range(len(ids)) if mode.outputs > 1 else (len(ids) - 1,)
-        step = program.prepare(ids, first, sequence, outputs)
-        self._workers.run(program.program, step, owner=self)
-        return program.logits[: len(outputs)].copy()
+        self._workers.run(program.program, program.prepare(batch), owner=self)
+        return program.logits[: len(batch.outputs)].copy()
 
     def _program(self, mode: Mode) -> BoundProgram:
         if mode not in self._programs:
@@ -153,7 +153,8 @@ class Session:
 
     def bind(self, plan: Plan, mode: Mode) -> BoundProgram:
         """A plan for the mode with memory of its own and addresses."""
-        return BoundProgram(self, plan, mode)
+        model = self.model
+        return BoundProgram(plan, mode, model.library, self.threads, model.n_vocab, self.external)
 
     def rehearse(self, program: BoundProgram, tokens: Tokens) -> None:
         """Compute a step of tokens that follow the first sequence, which does not keep them.
@@ -163,8 +164,8 @@ class Session:
         ids, start = np.asarray(tokens, np.int64), self.lengths[0]
         self._check(ids, start)
         self._rope.prepare(start, start + len(ids))
-        step = program.prepare(ids, start, sequence=0, outputs=(len(ids) - 1,))
-        self._workers.run(program.program, step, owner=self)
+        batch = Batch.of_neighbours(ids, start, sequence=0, all_logits=False)
+        self._workers.run(program.program, program.prepare(batch), owner=self)
 
     def external(self, memory: External) -> int:
         """Address of memory that a plan refers to by name."""
@@ -187,57 +188,3 @@ class Session:
     def threads(self) -> int:
         """Number of threads."""
         return self._workers.threads
-
-
-class BoundProgram:
-    """A plan for one mode with its memory and the arrays that describe a step."""
-
-    def __init__(self, session: Session, plan: Plan, mode: Mode) -> None:
-        """Use ``Session.bind``."""
-        model = session.model
-        self.mode = mode
-        self.arena = aligned_zeros(plan.arena_bytes, "buffers")
-        self.program = Program(plan, model.library, self.arena, session.external)
-        stride = -(-max(plan.scratch_bytes, 64) // 4096) * 4096
-        self.scratch = aligned_zeros(stride * session.threads, "scratch buffers")
-        logits = self.memory(plan.result)[: mode.outputs * model.n_vocab * 4]
-        self.logits = logits.view(np.float32).reshape(mode.outputs, model.n_vocab)
-        self._tokens, self._positions, self._slabs, self._outputs = (
-            np.zeros(mode.tokens, np.int32) for _ in range(4)
-        )
-        self._tiles = np.zeros((mode.tokens, 2), np.int32)
-        config = model.config
-        self._tile = mode.attention_tokens(
-            model.library.isa, config.heads // config.kv_heads, config.head_dim
-        )
-        self._fields = {
-            "n_tokens": 0, "n_outputs": 0, "n_tiles": 0,
-            "tokens": self._tokens.ctypes.data,
-            "positions": self._positions.ctypes.data,
-            "slabs": self._slabs.ctypes.data,
-            "outputs": self._outputs.ctypes.data,
-            "tiles": self._tiles.ctypes.data,
-            "scratch": self.scratch.ctypes.data,
-            "scratch_stride": stride,
-        }  # fmt: skip
-        self._step = STEP.pack(self._fields)
-
-    def memory(self, buffer: Buffer) -> NDArray[np.uint8]:
-        """The bytes of a buffer of the plan."""
-        place = self.program.plan.offsets[buffer]
-        return self.arena[place : place + buffer.n_bytes]
-
-    def prepare(
-        self, ids: NDArray[np.int64], first: int, sequence: int, outputs: Sequence[int]
-    ) -> NDArray[np.int64]:
-        """Describe a step of neighbouring tokens of one sequence."""
-        n = len(ids)
-        self._tokens[:n] = ids
-        self._positions[:n] = np.arange(first, first + n)
-        self._slabs[:n] = sequence
-        self._outputs[: len(outputs)] = outputs
-        starts = np.arange(0, n, self._tile)
-        self._tiles[: len(starts), 0] = starts
-        self._tiles[: len(starts), 1] = np.minimum(self._tile, n - starts)
-        self._step[:3] = n, len(outputs), len(starts)
-        return self._step

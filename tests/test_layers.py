@@ -22,6 +22,7 @@ LAYERS = (
         "pyllama.model",
         "pyllama.sampling",
         "pyllama.session",
+        "pyllama.step",
         "pyllama.templates",
         "pyllama.threads",
         "pyllama.tokenizers",

@@ -88,31 +88,41 @@ class Mode:
         """Whether so few rows come that weights are best read for them directly."""
         return self.rows(rows) <= MATVEC_TOKENS
 
-    def attention_tokens(self, isa: ISA, heads_per_kv: int, head_dim: int) -> int:
-        """Neighbouring tokens of a sequence that attend together."""
-        if self.tokens <= MATVEC_TOKENS:
-            return 1
-        if _attends_by_tiles(isa, head_dim):
-            return tile_attention.tile_tokens(heads_per_kv)
-        return max(1, ATTENTION_ROWS // heads_per_kv)
+
+def _attends_by_tiles(isa: ISA, op: ops.Attention, cache: CacheLayout) -> bool:
+    """A float32 cache asks for float32 attention."""
+    is_float32 = "f32" in (cache.key_type, cache.value_type)
+    return isa.has_tiles and tile_attention.fits(op.head_dim) and not is_float32
 
 
-def _attends_by_tiles(isa: ISA, head_dim: int) -> bool:
-    return isa.has_tiles and tile_attention.fits(head_dim)
+def _tile_tokens(graph: Graph, mode: Mode, cache: CacheLayout, isa: ISA) -> int:
+    """Neighbouring tokens of a sequence that attend together, the same for all layers."""
+    if mode.tokens <= MATVEC_TOKENS:
+        return 1
+    wanted = [mode.tokens]
+    for op in (node.op for node in graph.nodes):
+        if isinstance(op, ops.Attention):
+            rows = tile_attention.ROWS if _attends_by_tiles(isa, op, cache) else ATTENTION_ROWS
+            wanted.append(max(1, rows // (op.heads // op.kv_heads)))
+    return min(wanted)
 
 
 def plan_for_cpu(graph: Graph, mode: Mode, cache: CacheLayout, isa: ISA, threads: int) -> Plan:
     """The launches that compute a graph for steps of a mode, planned for a number of threads."""
-    lowering = _Lowering(mode, cache, isa, threads)
+    tile_tokens = _tile_tokens(graph, mode, cache, isa)
+    lowering = _Lowering(mode, cache, isa, threads, tile_tokens)
     for node in graph.nodes:
         lowering.add(node)
     result = lowering.buffers[graph.result]
-    return make_plan(lowering.launches, result, lowering.scratch_bytes)
+    return make_plan(lowering.launches, result, lowering.scratch_bytes, tile_tokens)
 
 
 class _Lowering:
-    def __init__(self, mode: Mode, cache: CacheLayout, isa: ISA, threads: int) -> None:
+    def __init__(
+        self, mode: Mode, cache: CacheLayout, isa: ISA, threads: int, tile_tokens: int
+    ) -> None:
         self.mode, self.cache, self.isa, self.threads = mode, cache, isa, threads
+        self.tile_tokens = tile_tokens
         self.launches: list[Launch] = []
         self.buffers: dict[Tensor, Buffer] = {}
         self.prepared: dict[tuple[Tensor, str], Buffer] = {}
@@ -283,8 +293,8 @@ def _attention(low: _Lowering, op: ops.Attention, node: Node) -> None:
         label=f"{node.output.name}.store",
     )
     heads_per_kv = op.heads // op.kv_heads
-    tokens = low.mode.attention_tokens(low.isa, heads_per_kv, op.head_dim)
-    by_tiles = tokens > 1 and _attends_by_tiles(low.isa, op.head_dim)
+    tokens = low.tile_tokens
+    by_tiles = tokens > 1 and _attends_by_tiles(low.isa, op, low.cache)
     scratch_bytes = (tile_attention if by_tiles else attention).scratch_bytes
     low.needs_scratch(scratch_bytes(tokens, heads_per_kv, op.head_dim))
     make = tile_attention.tile_attend if by_tiles else attention.attend

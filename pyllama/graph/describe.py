@@ -92,9 +92,9 @@ def describe_plan(plan: Plan, counts: Mapping[str, int]) -> Described:
     }
 
 
-def step_counts(mode: Mode, heads_per_kv: int) -> dict[str, int]:
+def step_counts(mode: Mode, plan: Plan) -> dict[str, int]:
     """The row counts of a step of as many neighbouring tokens as a mode allows."""
-    tiles = -(-mode.tokens // mode.attention_tokens(heads_per_kv))
+    tiles = -(-mode.tokens // plan.tile_tokens)
     return {"one": 1, "n_tokens": mode.tokens, "n_outputs": mode.outputs, "n_tiles": tiles}
 
 

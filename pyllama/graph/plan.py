@@ -66,14 +66,22 @@ class Plan:
     offsets: dict[Buffer, int]
     arena_bytes: int
     scratch_bytes: int
+    tile_tokens: int
     result: Buffer
 
 
-def make_plan(launches: Sequence[Launch], result: Buffer, scratch_bytes: int) -> Plan:
-    """Assign memory and barriers; ``scratch_bytes`` is what a worker's tasks need at most."""
+def make_plan(
+    launches: Sequence[Launch], result: Buffer, scratch_bytes: int, tile_tokens: int
+) -> Plan:
+    """Assign memory and barriers.
+
+    scratch_bytes: what a worker's tasks need at most; tile_tokens: how many neighbouring tokens of
+    a sequence attend together.
+    """
     offsets, arena_bytes = _assign(launches, result)
     barriers = _barriers(launches, offsets)
-    return Plan(tuple(launches), barriers, offsets, arena_bytes, scratch_bytes, result)
+    sizes = (arena_bytes, scratch_bytes, tile_tokens)
+    return Plan(tuple(launches), barriers, offsets, *sizes, result)
 
 
 def _assign(launches: Sequence[Launch], result: Buffer) -> tuple[dict[Buffer, int], int]:

@@ -30,6 +30,7 @@ def with_clocks(plan: Plan) -> tuple[Plan, Buffer]:
         offsets=plan.offsets | {ticks: plan.arena_bytes},
         arena_bytes=plan.arena_bytes + ticks.n_bytes,
         scratch_bytes=plan.scratch_bytes,
+        tile_tokens=plan.tile_tokens,
         result=plan.result,
     )
     return timed, ticks

@@ -190,7 +190,7 @@ def _asking(subject: str, host: str, meanings: Mapping[int, tuple[str, str]]) ->
         raise HubError(subject, *meaning) from error
     except (_client_error(), errors.OfflineModeIsEnabled) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
-        problem = f"{host} cannot be reached ({reason})"
+        problem = f"the connection to {host} failed ({reason})"
         raise HubUnreachable(subject, problem, "check the network") from error
 
 

@@ -23,18 +23,13 @@ _CALL = {
 }
 _CALLING = {"role": "assistant", "content": "", "tool_calls": [_CALL]}
 _RESULT = {"role": "tool", "name": _TEXT, "content": _TEXT, "tool_call_id": _CALL["id"]}
-_TOOL = {
-    "type": "function",
-    "function": {
-        "name": _NEEDLE,
-        "description": _TEXT,
-        "parameters": {
-            "type": "object",
-            "properties": {"place": {"type": "string", "description": _TEXT}},
-            "required": ["place"],
-        },
-    },
-}
+
+
+def _tool(name: str) -> dict[str, Any]:
+    place = {"type": "string", "description": _TEXT}
+    schema = {"type": "object", "properties": {"place": place}, "required": ["place"]}
+    function = {"name": name, "description": _TEXT, "parameters": schema}
+    return {"type": "function", "function": function}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +60,20 @@ class Capabilities:
 def probe(render: Render) -> Capabilities:
     """The capabilities of the template that ``render`` renders."""
 
+    always: dict[str, object] = {}
+
     def attempt(*messages: dict[str, Any], **variables: object) -> str | None:
         try:
-            return render(messages, **variables)
+            return render(messages, **always, **variables)
         except TemplateError:
             return None
 
     def shows(*messages: dict[str, Any], **variables: object) -> bool:
         return _NEEDLE in (attempt(*messages, **variables) or "")
 
+    tools = shows(_USER, tools=[_tool(_NEEDLE)])
+    if tools and attempt(_USER) is None:  # a template for nothing but the use of tools
+        always["tools"] = [_tool(_TEXT)]
     parts = {"role": "user", "content": [{"type": "text", "text": _TEXT}]}
     thinking = {"reasoning_content": _NEEDLE}
     quiet = {"tool_calls": [{**_CALL, "function": {"name": _TEXT, "arguments": {}}}]}
@@ -81,7 +81,7 @@ def probe(render: Render) -> Capabilities:
     ended = attempt(_USER, add_generation_prompt=False)
     return Capabilities(
         system_role=shows({"role": "system", "content": _NEEDLE}, _USER),
-        tools=shows(_USER, tools=[_TOOL]),
+        tools=tools,
         tool_calls=shows(_USER, _CALLING, _RESULT),
         tool_results=shows(_USER, {**_CALLING, **quiet}, {**_RESULT, "content": _NEEDLE}),
         typed_content=said is not None and attempt(parts) == said,

@@ -13,7 +13,7 @@ from jinja2.utils import pass_context
 
 from pyllama.templates import guards
 from pyllama.templates.functions import tojson
-from pyllama.templates.guards import TEXT_METHODS, Guard, width
+from pyllama.templates.guards import TEXT_METHODS, Guard, columns
 from pyllama.templates.limits import CURRENT, LimitError
 
 _SLOW_TEXT = 16 * 1024
@@ -21,8 +21,11 @@ _SLOW_OPTIONS = 1024
 _CHARACTER_IN_LIST = 80
 
 
+# These guards name their parameters as the filters do: a template can name them, too.
+
+
 def _text(guard: Guard) -> Guard:
-    """The guard of a method of strings, for a filter that makes a string of its value first."""
+    """A guard that takes a string, for a filter that makes a string of its value first."""
 
     def guarded(value: object, *args: object, **names: object) -> int:
         return guard(value if isinstance(value, str) else str(value), *args, **names)
@@ -30,18 +33,25 @@ def _text(guard: Guard) -> Guard:
     return guarded
 
 
-def _indented(text: str, width: object = 4, *_: object, **__: object) -> int:
-    columns = len(width) if isinstance(width, str) else guards.width(width)
-    return 4 * (len(text) + (text.count("\n") + 1) * columns)
+def _centered(value: str, width: object = 80) -> int:
+    return TEXT_METHODS["center"](value, width)
 
 
-def _counted(value: object, count: object = 0, *_: object, **__: object) -> int:
-    width(count)
-    return _sequence(value)
+def _indented(s: str, width: object = 4, *_: object, **__: object) -> int:
+    step = len(width) if isinstance(width, str) else columns(width)
+    return 4 * (len(s) + (s.count("\n") + 1) * step)
 
 
-def _precision(_: object, precision: object = 0, *__: object, **___: object) -> int:
-    return width(precision)
+def _batched(value: object, linecount: object = 0, *_: object, **__: object) -> int:
+    return _sequence(value) + columns(linecount)
+
+
+def _sliced(value: object, slices: object = 0, *_: object, **__: object) -> int:
+    return _sequence(value) + columns(slices)
+
+
+def _rounded(_: object, precision: object = 0, *__: object, **___: object) -> int:
+    return columns(precision)
 
 
 def _sequence(value: object, *_: object, **__: object) -> int:
@@ -62,7 +72,7 @@ def _formatted(text: object, *args: object, **names: object) -> int:
 
 
 def _joined(items: Iterable[object], d: object = "", *_: object, **__: object) -> int:
-    return _sequence(items) or guards.joined(CURRENT.get(), str(d), items)
+    return _sequence(items) + guards.joined(CURRENT.get(), str(d), items)
 
 
 _ANY: Guard | None = None
@@ -71,9 +81,9 @@ _ANY: Guard | None = None
 _GUARDS: dict[str, Guard | None] = {
     "abs": _ANY,
     "attr": _ANY,
-    "batch": _counted,
+    "batch": _batched,
     "capitalize": _ANY,
-    "center": _text(TEXT_METHODS["center"]),
+    "center": _text(_centered),
     "count": _ANY,
     "d": _ANY,
     "default": _ANY,
@@ -103,11 +113,11 @@ _GUARDS: dict[str, Guard | None] = {
     "rejectattr": _ANY,
     "replace": _text(TEXT_METHODS["replace"]),
     "reverse": _ANY,
-    "round": _precision,
+    "round": _rounded,
     "safe": _ANY,
     "select": _ANY,
     "selectattr": _ANY,
-    "slice": _counted,
+    "slice": _sliced,
     "sort": _sequence,
     "string": _ANY,
     "striptags": _slow,

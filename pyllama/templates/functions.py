@@ -9,7 +9,7 @@ from datetime import datetime
 from jinja2.exceptions import SecurityError
 from jinja2.utils import Namespace
 
-from pyllama.templates.guards import width
+from pyllama.templates.guards import columns
 from pyllama.templates.limits import CURRENT, LimitError
 
 _LONGEST_DATE_FORMAT = 1000
@@ -45,7 +45,7 @@ def tojson(
 ) -> str:
     """``value`` as JSON; unlike Jinja's own filter, ``<``, ``>``, ``&`` and ``'`` stay."""
     if isinstance(indent, int | str):
-        width(len(indent) if isinstance(indent, str) else indent)
+        columns(len(indent) if isinstance(indent, str) else indent)
     encoder = json.JSONEncoder(
         ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys
     )

@@ -21,30 +21,33 @@ _WIDEST = 1000  # columns, in any kind of padding
 _LONGEST_SEARCH = 1 << 30  # product of two lengths
 _MOST_BITS = 4096
 
+_SPACES = " \n\t\r\v\f"
+_LINE_ENDS = "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"
+
 _PERCENT = re.compile(r"%(?:\([^()]*\))?[-#0 +]*(\*|\d*)(?:\.(\*|\d*))?")
 _NESTED_KEY = re.compile(r"%\([^()]*\(")
 _DIGITS = re.compile(r"\d+")
 
 
-def width(columns: object) -> int:
-    """``columns``, if it is a width that someone can want."""
-    if isinstance(columns, int) and abs(columns) > _WIDEST:
-        raise LimitError(f"it wanted to pad to {columns} columns, and {_WIDEST} is the most")
-    return columns if isinstance(columns, int) else 0
+def columns(width: object) -> int:
+    """``width``, if it is one that someone can want; 0 if it is no number."""
+    if isinstance(width, int) and abs(width) > _WIDEST:
+        raise LimitError(f"it wanted a width or precision of more than {_WIDEST} characters")
+    return width if isinstance(width, int) else 0
 
 
 def specification(text: str) -> None:
     """Check the widths in a format specification such as ``>20.3f``."""
     for digits in _DIGITS.findall(text):
-        width(int(digits[:9]))
+        columns(int(digits[:9]))
 
 
-def _padded(text: str, columns: object = 0, *_: object) -> int:
-    return _CHARACTER * (len(text) + width(columns))
+def _padded(text: str, width: object = 0, *_: object) -> int:
+    return _CHARACTER * (len(text) + columns(width))
 
 
 def _expanded(text: str, tabsize: object = 8) -> int:
-    return _CHARACTER * (len(text) + text.count("\t") * width(tabsize))
+    return _CHARACTER * (len(text) + text.count("\t") * columns(tabsize))
 
 
 def _replaced(text: str, old: str, new: str, count: object = None) -> int:
@@ -54,25 +57,28 @@ def _replaced(text: str, old: str, new: str, count: object = None) -> int:
     return _CHARACTER * (len(text) + hits * len(new))
 
 
-def _pieces(text: str, separator: str | None = None, *_: object, **__: object) -> int:
-    separators = (separator,) if separator else " \n\t\r\v\f"
-    count = 1 + sum(text.count(character) for character in separators)
+def _split(text: str, sep: str | None = None, *_: object, **__: object) -> int:
+    return _pieces(text, (sep,) if sep else _SPACES)
+
+
+def _split_lines(text: str, *_: object, **__: object) -> int:
+    return _pieces(text, _LINE_ENDS)
+
+
+def _pieces(text: str, separators: Iterable[str]) -> int:
+    count = 1 + sum(text.count(separator) for separator in separators)
     return _CHARACTER * len(text) + _PIECE * count
 
 
-def _lines(text: str, *_: object, **__: object) -> int:
-    return _pieces(text, None)
-
-
-def _searched(text: str, pattern: str | None = None, *_: object) -> int:
+def _searched(text: str, chars: str | None = None, *_: object) -> int:
     """From the right, and for a set of characters, Python searches in the product of lengths."""
-    if len(text) * len(pattern or "") > _LONGEST_SEARCH:
+    if len(text) * len(chars or "") > _LONGEST_SEARCH:
         raise LimitError("it searched a long text for a long text, backwards")
     return 0
 
 
-def _split_right(text: str, separator: str | None = None, *_: object, **__: object) -> int:
-    return _searched(text, separator) or _pieces(text, separator)
+def _split_right(text: str, sep: str | None = None, *_: object, **__: object) -> int:
+    return _searched(text, sep) + _split(text, sep)
 
 
 TEXT_METHODS: dict[str, Guard] = {
@@ -87,8 +93,8 @@ TEXT_METHODS: dict[str, Guard] = {
     "rpartition": _searched,
     "rsplit": _split_right,
     "rstrip": _searched,
-    "split": _pieces,
-    "splitlines": _lines,
+    "split": _split,
+    "splitlines": _split_lines,
     "strip": _searched,
     "zfill": _padded,
 }
@@ -109,7 +115,7 @@ def percent(meter: Meter, text: str, arguments: object) -> int:
         for size in match.groups(""):
             if size == "*":
                 raise LimitError("it has a format whose width is a variable")
-            width(int(size[:9] or 0))
+            columns(int(size[:9] or 0))
     return _CHARACTER * len(text) + text.count("%") * (meter.weigh(arguments) + _WIDEST)
 
 

@@ -45,7 +45,7 @@ class Limits:
 
     Attributes:
         seconds: wall clock time of one rendering.
-        source: characters of the template's own text. The longest in use has about 20,000.
+        source: characters of the template's own text. The longest in use have some 20,000.
         total: bytes that one rendering may make altogether, for an empty conversation.
         total_per_input: how many more, for each byte of the conversation.
         single: bytes of the largest value, and of the result, for an empty conversation.
@@ -53,11 +53,11 @@ class Limits:
     """
 
     seconds: float = 5.0
-    source: int = 128 * 1024
+    source: int = 64 * 1024
     total: int = 64 * MIB
     total_per_input: int = 64
     single: int = 8 * MIB
-    single_per_input: int = 8
+    single_per_input: int = 16
 
 
 class Meter:
@@ -99,8 +99,9 @@ class Meter:
 
     def keep(self, value: T) -> T:
         """``value`` itself, once it has been weighed and paid for."""
-        self.allow(self._weigh(value))
         self.tick()
+        if value is not None and not isinstance(value, bool):
+            self.allow(self._weigh(value))
         return value
 
     def weigh(self, value: object) -> int:

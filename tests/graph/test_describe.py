@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 
+import numpy as np
 import pytest
 from models.cases import CASES
 from models.tiny import write_tiny
@@ -21,6 +22,7 @@ from pyllama.graph.dot import graph_dot, plan_dot
 from pyllama.graph.plan import Plan
 from pyllama.model import Model
 from pyllama.session import Session
+from pyllama.step import Batch
 
 LAYOUT = cache_layout(128, 1, "f16", "q8_0")
 
@@ -66,7 +68,7 @@ def test_graph(model: Model) -> None:
 @pytest.mark.parametrize("tokens", [1, 5, 64])
 def test_plan(model: Model, tokens: int) -> None:
     plan = plan_of(model, tokens)
-    counts = step_counts(Mode(tokens, 1), model.config.heads // model.config.kv_heads)
+    counts = step_counts(Mode(tokens, 1), plan)
     described = json.loads(json.dumps(describe_plan(plan, counts)))
     launches, memory = described["launches"], described["memory"]
     assert [launch["barrier"] for launch in launches] == list(plan.barriers)
@@ -95,8 +97,9 @@ def test_counts_are_those_of_a_session(model: Model) -> None:
     for tokens in (1, 5, 64):
         mode = Mode(tokens, 1)
         program = session.bind(session.plan(mode), mode)
-        step = program.prepare([0] * tokens, 0, 0, (tokens - 1,))  # type: ignore[arg-type]
-        counts = step_counts(mode, model.config.heads // model.config.kv_heads)
+        batch = Batch.of_neighbours(np.zeros(tokens, np.int64), 0, 0, all_logits=False)
+        step = program.prepare(batch)
+        counts = step_counts(mode, session.plan(mode))
         assert [1, *step[:3]] == list(counts.values())
 
 

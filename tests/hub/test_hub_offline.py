@@ -76,7 +76,7 @@ def test_without_a_network_the_cache_is_used(cache: Path, caplog: pytest.LogCapt
     assert resolve("u/m") == folder / "m-Q8_0.gguf"
     ((_, level, message),) = caplog.record_tuples
     assert level == logging.WARNING
-    assert "cannot be reached" in message
+    assert "the connection to http://127.0.0.1:" in message
     assert "using m-Q8_0.gguf from the cache" in message
 
 
@@ -87,7 +87,7 @@ def test_without_a_network_and_without_the_model(
     put(cache, "m-Q8_0.gguf")
     with pytest.raises(
         HubUnreachable,
-        match=r"^u/m: http://127\.0\.0\.1:\d+ cannot be reached \(.*\), "
+        match=r"^u/m: the connection to http://127\.0\.0\.1:\d+ failed \(.*\), "
         r"and the cache has no quantization Q4_0; check the network$",
     ):
         resolve("u/m:Q4_0")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from kernel_cases.attention import Heads, Tokens, attention_case, store_case
+from kernel_cases.targets import TILES
 
 from pyllama.kernels.jit import Library
 from pyllama.kernels.kv_cache import CACHE_TYPES
@@ -65,3 +66,25 @@ def test_store(type: str, library: Library) -> None:
     for other in ("f32", "q8_0"):
         store_case(Heads(64, 1, 3, 1, type, other), cells).run(library)
         store_case(Heads(32, 1, 2, 1, other, type), cells).run(library)
+
+
+TILE_SHAPES = [
+    Heads(64, 4, 2, 64, "f16", "f16"),
+    Heads(32, 1, 2, 256, "q8_0", "q8_0"),
+    Heads(96, 3, 1, 5, "bf16", "f32"),
+    Heads(128, 8, 1, 32, "f32", "q8_0"),
+]
+
+
+@pytest.mark.parametrize("library", TILES, indirect=True)
+@pytest.mark.parametrize("heads", TILE_SHAPES, ids=name)
+@pytest.mark.parametrize("window", [None, 1, 31, 33, 150])
+def test_tiles(window: int | None, heads: Heads, library: Library) -> None:
+    tokens = [Tokens(2, 5, 17), Tokens(0, 0, 33), Tokens(1, 127, 3), Tokens(3, 100, 100)]
+    attention_case(heads, tokens, window, by_tiles=True).run(library)
+
+
+@pytest.mark.parametrize("library", TILES, indirect=True)
+@pytest.mark.parametrize("past", LENGTHS)
+def test_lengths_of_tiles(past: int, library: Library) -> None:
+    attention_case(TILE_SHAPES[0], [Tokens(0, past, 2)], by_tiles=True).run(library)

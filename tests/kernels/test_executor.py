@@ -63,7 +63,7 @@ class Chain:
         self.x = rng.normal(0, 1, (TOKENS, WIDTH)).astype(np.float32)
         self.weight = rng.normal(1, 0.1, WIDTH).astype(np.float32)
         memory = {"x": self.x, "weight": self.weight}
-        plan = make_plan(list(self._launches()), self.result, 0)
+        plan = make_plan(list(self._launches()), self.result, 0, 1)
         self.arena = np.zeros(plan.arena_bytes, np.uint8)
         self.program = Program(
             plan, library, self.arena, lambda outside: int(memory[outside.name].ctypes.data)
@@ -141,7 +141,7 @@ class Counting:
             launches.append(
                 Launch(count_up(), arguments, (), (place,), "count", count, chunks, group)
             )
-        plan = make_plan(launches, Buffer("nothing", 0), 0)
+        plan = make_plan(launches, Buffer("nothing", 0), 0, 1)
         self.program = Program(
             plan, library, np.zeros(64, np.uint8), lambda x: int(names[x.name].ctypes.data)
         )
@@ -174,7 +174,7 @@ def test_an_op_waits_for_all_tasks_of_those_before(
         Launch(watch(), {"later": later, "seen": seen, **spins}, (later,), (seen,), "a", chunks=8),
         Launch(count_up(), {"counts": later, "spins": 0}, (), (later,), "b"),
     ]
-    plan = make_plan(launches, Buffer("nothing", 0), 0)
+    plan = make_plan(launches, Buffer("nothing", 0), 0, 1)
     program = Program(
         plan, library, np.zeros(64, np.uint8), lambda x: int(memory[x.name].ctypes.data)
     )

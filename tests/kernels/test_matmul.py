@@ -12,8 +12,10 @@ from kernel_cases.matmuls import (
     embedding_case,
     make_weights,
     matmul_case,
+    tile_matmul_case,
     widths,
 )
+from kernel_cases.targets import TILES
 from kernel_cases.weights import EXTREME
 
 from pyllama.gguf.types import TensorType
@@ -59,3 +61,19 @@ def test_activations_that_are_no_numbers_spoil_their_own_tokens(
 def test_embedding(type: TensorType, library: Library) -> None:
     for width in widths(type):
         embedding_case(type, width).run(library)
+
+
+@pytest.mark.parametrize("library", TILES, indirect=True)
+@pytest.mark.parametrize("type", FORMATS, ids=NAME)
+def test_tiles(type: TensorType, library: Library) -> None:
+    sizes = [(1, 1, 32), (31, 16, 32), (33, 17, 64), (64, 33, 32), (100, 64, 64)]
+    for (n_rows, tokens, task_rows), width in zip(sizes, widths(type), strict=False):
+        tile_matmul_case(type, Size(n_rows, width, tokens, task_rows)).run(library)
+
+
+@pytest.mark.parametrize("library", TILES, indirect=True)
+@pytest.mark.parametrize("epilogue", EPILOGUES)
+@pytest.mark.parametrize("rows", ["n_tokens", "n_outputs"])
+def test_variants_of_tiles(rows: str, epilogue: str, library: Library) -> None:
+    size = Size(70, 1088, 18, 32)
+    tile_matmul_case(TensorType.Q8_0, size, Variant(epilogue, rows)).run(library)

@@ -13,7 +13,7 @@ from kernel_cases.case import Case, Launch, assert_close
 from kernel_cases.meaning import Step, quantized, rounded
 from kernel_cases.memory import Memory
 from pyllama.graph import ops
-from pyllama.kernels.attention import attend, scratch_bytes
+from pyllama.kernels import attention, tile_attention
 from pyllama.kernels.kv_cache import CACHE_TYPES, CELLS, kv_store
 
 
@@ -106,8 +106,12 @@ def attention_case(
     window: int | None = None,
     capacity: int = 256,
     spread: float = 1.0,
+    by_tiles: bool = False,
 ) -> Case:
-    """Store what is past, store what is new, attend. Scores are of the size ``spread``."""
+    """Store what is past, store what is new, attend. Scores are of the size ``spread``.
+
+    ``by_tiles``: with the kernel for AMX, which works on numbers of eight significant bits.
+    """
     memory, rng = Memory(), np.random.default_rng([heads.head_dim, *(t.past for t in tokens)])
     layer = _Layer(memory, heads, 1 + max(t.slab for t in tokens), capacity)
     past, new = (
@@ -121,9 +125,12 @@ def attention_case(
     query = memory.copy(rng.normal(0, spread, (n, width)), np.float32)
     out = memory.empty((n, width), np.float32)
     tiles = memory.copy(_tiles(tokens, heads.tile), np.int32)
-    scratch = memory.empty(scratch_bytes(heads.tile, heads.heads_per_kv, heads.head_dim), np.uint8)
+    module, make = (tile_attention, tile_attention.tile_attend) if by_tiles else (
+        attention, attention.attend)  # fmt: skip
+    size = module.scratch_bytes(heads.tile, heads.heads_per_kv, heads.head_dim)
+    scratch = memory.empty(size, np.uint8)
     scale = heads.head_dim**-0.5
-    kernel = attend(
+    kernel = make(
         head_dim=heads.head_dim, heads_per_kv=heads.heads_per_kv, tokens=heads.tile, **heads.types
     )
     arguments = layer.arguments | {
@@ -142,7 +149,8 @@ def attention_case(
         past.remember(meaning, heads)
         meaning.positions, meaning.sequences = new.positions, new.slabs
         op = ops.Attention(0, heads.heads, heads.kv_heads, heads.head_dim, scale, window or 0)
-        assert_close(out, op.meaning(meaning, query, new.key, new.value), 1e-5 * max(1, spread))
+        bound = 0.012 if by_tiles else 1e-5 * max(1, spread)
+        assert_close(out, op.meaning(meaning, query, new.key, new.value), bound)
 
     return Case(memory, launches, compare)
 

@@ -12,10 +12,13 @@ from kernel_cases.case import Case, Launch, assert_close
 from kernel_cases.memory import Memory
 from kernel_cases.weights import Weights
 from pyllama.gguf.types import TensorType
+from pyllama.kernels import tiles
 from pyllama.kernels.activation import quantize, quantize_meaning, record_bytes
+from pyllama.kernels.amx import BLOCK, EDGE
 from pyllama.kernels.elementwise import embedding
 from pyllama.kernels.formats import FORMATS, QuantizedFormat
 from pyllama.kernels.isa.base import ISA
+from pyllama.kernels.isa.meaning import bf16_to_f32, f32_to_bf16
 from pyllama.kernels.matmul import PANEL_ROWS, matmul, pack, scratch_bytes, tile_tokens
 from pyllama.kernels.matvec import matvec
 
@@ -98,13 +101,13 @@ class _Matmul:
             "extra": self.extra,
         }
 
-    def compare(self, x: NDArray[np.float32]) -> None:
-        """``x``: the activations as the kernel reads them."""
+    def compare(self, x: NDArray[np.float32], slack: float = 0.0) -> None:
+        """``x``: the activations as the kernel reads them; ``slack``: times the largest weight."""
         n_rows, tokens = self.size.n_rows, self.judged
         x = x[:tokens].astype(np.float64)
         sound = np.isfinite(self.weights.values).all(axis=1)
         expected = x @ self.weights.values[sound].T
-        bound = ROUNDING * np.abs(x).sum(axis=1)[:, None] * self.weights.largest[sound]
+        bound = (ROUNDING * np.abs(x).sum(axis=1)[:, None] + slack) * self.weights.largest[sound]
         if self.variant.epilogue == "bias":
             expected = expected + self.extra[sound]
         if self.variant.epilogue == "residual":
@@ -197,6 +200,35 @@ def matmul_case(
         order = run.x.reshape(tiles, tile, -1).transpose(0, 2, 1)
         np.testing.assert_array_equal(packed, order)
         run.compare(run.x)
+
+    return Case(run.memory, launches, compare)
+
+
+def tile_matmul_case(type: TensorType, size: Size, variant: Variant = Variant()) -> Case:
+    """Arrange the activations in tiles, then multiply tiles of bfloat16."""
+    padded, columns = (-(-size.tokens // n) * n for n in (EDGE, BLOCK))
+    weights = make_weights(type, size)
+    run = _Matmul(size, variant, padded, size.tokens, weights.rounded(), None)
+    packed = run.memory.empty(tiles.packed_bytes(columns, size.width), np.uint8)
+    scratch = run.memory.empty(tiles.scratch_bytes(size.task_rows, columns), np.uint8)
+    launches = (
+        Launch(
+            tiles.pack_tiles(),
+            padded // EDGE,
+            {"x": run.x, "out": packed, "width": size.width},
+        ),
+        Launch(
+            tiles.tile_matmul(type=type, rows=variant.rows, epilogue=variant.epilogue),
+            -(-size.n_rows // size.task_rows),
+            run.arguments | {"x": packed, "task_rows": size.task_rows},
+            variant.step(size.tokens) | {"scratch": scratch, "scratch_stride": scratch.size},
+        ),
+    )
+
+    def compare() -> None:
+        # a weight that is almost halfway between two bfloat16 may become the other one
+        x = bf16_to_f32(f32_to_bf16(run.x))
+        run.compare(x, slack=2**-8 * np.nan_to_num(np.abs(x)).max())
 
     return Case(run.memory, launches, compare)
 

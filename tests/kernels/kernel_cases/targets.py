@@ -35,5 +35,8 @@ def _params(isas: list[type[ISA]], suffixes: tuple[str, ...]) -> list[object]:
 MAIN = _params([isa for isa in available() if isa in _MAIN], ("",))
 EVERY = _params(available(), ("", "-least"))
 
+TILES = _params([isa for isa in available() if isa.has_tiles], ("",))
+"""Those that multiply tiles."""
+
 PORTABLE = pytest.param(ISA.name, marks=pytest.mark.isa(AVX2.name), id=ISA.name)
 """The emission that instruction sets inherit; it is x86 code, for want of a machine of its own."""

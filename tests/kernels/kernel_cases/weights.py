@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from kernel_cases.memory import Memory
 from pyllama import quants
 from pyllama.gguf.types import TensorType
+from pyllama.kernels.isa.meaning import bf16_to_f32, f32_to_bf16
 
 EXTREME = np.array([0, -0.0, 6e-8, -6e-8, 6.1e-5, 1, 65504, -65504], np.float16)
 POISON = np.array([np.inf, -np.inf, np.nan], np.float16)
@@ -45,6 +47,12 @@ class Weights:
         self.values = quants.dequantize(data, type, shape).astype(np.float64)
         with np.errstate(invalid="ignore"):
             self.largest = np.abs(self.values).max(axis=1)
+
+    def rounded(self) -> Weights:
+        """The same weights, their values rounded to bfloat16."""
+        other = copy(self)
+        other.values = bf16_to_f32(f32_to_bf16(self.values.astype(np.float32))).astype(np.float64)
+        return other
 
 
 def _blocks(

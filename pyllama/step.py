@@ -1,0 +1,106 @@
+"""One step of a model: which tokens it computes, and the memory and code that compute it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyllama.cache import aligned_zeros
+from pyllama.graph.cpu import Mode
+from pyllama.graph.plan import Buffer, External, Plan, Program
+from pyllama.kernels.jit import Library
+from pyllama.kernels.kernel import STEP
+
+_PAGE = 4096
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The tokens of a step: (n,) ids, positions and sequences, and the (m,) rows to have logits.
+
+    Tokens of one sequence that are neighbours in it stand next to each other.
+    """
+
+    tokens: NDArray[np.integer]
+    positions: NDArray[np.integer]
+    sequences: NDArray[np.integer]
+    outputs: NDArray[np.integer]
+
+    @classmethod
+    def of_neighbours(
+        cls, tokens: NDArray[np.integer], first: int, sequence: int, all_logits: bool
+    ) -> Batch:
+        """Tokens of one sequence from position ``first`` on; logits of all, or of the last."""
+        n = len(tokens)
+        outputs = np.arange(n) if all_logits else np.array([n - 1])
+        return cls(tokens, np.arange(first, first + n), np.full(n, sequence), outputs)
+
+    def tiles(self, most: int) -> NDArray[np.integer]:
+        """(tiles, 2) first token and number of tokens of runs of at most ``most`` neighbours."""
+        n = len(self.tokens)
+        follows = (np.diff(self.positions) == 1) & (np.diff(self.sequences) == 0)
+        breaks = np.flatnonzero(~follows) + 1
+        bounds = [0, *breaks.tolist(), n]
+        starts = np.concatenate([np.arange(a, b, most) for a, b in pairwise(bounds)])
+        return np.stack([starts, np.diff(np.append(starts, n))], axis=1)
+
+
+class BoundProgram:
+    """A plan for one mode with its memory and the arrays that describe a step."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        mode: Mode,
+        library: Library,
+        threads: int,
+        n_vocab: int,
+        external: Callable[[External], int],
+    ) -> None:
+        """``external``: addresses of the memory that outlives a step."""
+        self.mode = mode
+        self.arena = aligned_zeros(plan.arena_bytes, "buffers")
+        self.program = Program(plan, library, self.arena, external)
+        stride = -(-max(plan.scratch_bytes, 1) // _PAGE) * _PAGE
+        self.scratch = aligned_zeros(stride * threads, "scratch buffers")
+        logits = self.memory(plan.result)[: mode.outputs * n_vocab * 4]
+        self.logits = logits.view(np.float32).reshape(mode.outputs, n_vocab)
+        self._tokens, self._positions, self._slabs, self._outputs = (
+            np.zeros(mode.tokens, np.int32) for _ in range(4)
+        )
+        self._tiles = np.zeros((mode.tokens, 2), np.int32)
+        self._step = STEP.pack(
+            {
+                "n_tokens": 0,
+                "n_outputs": 0,
+                "n_tiles": 0,
+                "tokens": self._tokens.ctypes.data,
+                "positions": self._positions.ctypes.data,
+                "slabs": self._slabs.ctypes.data,
+                "outputs": self._outputs.ctypes.data,
+                "tiles": self._tiles.ctypes.data,
+                "scratch": self.scratch.ctypes.data,
+                "scratch_stride": stride,
+            }
+        )
+
+    def memory(self, buffer: Buffer) -> NDArray[np.uint8]:
+        """The bytes of a buffer of the plan."""
+        place = self.program.plan.offsets[buffer]
+        return self.arena[place : place + buffer.n_bytes]
+
+    def prepare(self, batch: Batch) -> NDArray[np.int64]:
+        """Describe a step: the ``STEP`` that native code reads, valid until the next call."""
+        n, m = len(batch.tokens), len(batch.outputs)
+        self._tokens[:n] = batch.tokens
+        self._positions[:n] = batch.positions
+        self._slabs[:n] = batch.sequences
+        self._outputs[:m] = batch.outputs
+        tiles = batch.tiles(self.program.plan.tile_tokens)
+        self._tiles[: len(tiles)] = tiles
+        self._step[:3] = n, m, len(tiles)
+        return self._step
