@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pyllama.gguf.types import TensorType
 from pyllama.kernels.formats import FORMATS, QuantizedFormat
-from pyllama.kernels.functions import sigmoid
+from pyllama.kernels.functions import silu
 from pyllama.kernels.kernel import Array, Fields, kernel
 from pyllama.kernels.language import Builder, Value
 from pyllama.kernels.types import f32, i64, u8
@@ -46,7 +46,7 @@ def swiglu(k: Builder, a: Fields, step: Fields, *, task: Value, thread: Value) -
     for start, stop, lanes in _spans(k, a.width):
         with k.loop(start, stop, lanes) as i:
             gate = a.gate.load(row + i, lanes)
-            a.out.store(row + i, gate * sigmoid(k, gate) * a.up.load(row + i, lanes))
+            a.out.store(row + i, silu(k, gate) * a.up.load(row + i, lanes))
 
 
 @kernel(x=Array(f32), y=Array(f32), out=Array(f32), width=i64)

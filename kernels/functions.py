@@ -1,4 +1,4 @@
-"""Functions of vectors that several kernels need: exponential, sigmoid."""
+"""Functions of vectors that several kernels need: exponential, sigmoid, SiLU."""
 
 from __future__ import annotations
 
@@ -30,3 +30,8 @@ def exp(k: Builder, x: Value) -> Value:
 def sigmoid(k: Builder, x: Value) -> Value:
     """1 / (1 + e**-x)."""
     return 1.0 / (exp(k, -x) + 1.0)
+
+
+def silu(k: Builder, x: Value) -> Value:
+    """x * sigmoid(x) (Elfwing et al. 2017)."""
+    return x * sigmoid(k, x)

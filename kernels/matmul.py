@@ -13,7 +13,8 @@ from __future__ import annotations
 
 from pyllama.gguf.types import TensorType
 from pyllama.kernels.epilogue import finish
-from pyllama.kernels.formats import FORMATS, QuantizedFormat
+from pyllama.kernels.formats import FORMATS, FloatFormat, QuantizedFormat
+from pyllama.kernels.functions import silu
 from pyllama.kernels.isa.base import ISA
 from pyllama.kernels.kernel import Array, Fields, kernel
 from pyllama.kernels.language import Builder, Pointer, Value
@@ -21,6 +22,11 @@ from pyllama.kernels.types import f32, i64, u8
 
 PANEL_ROWS = 64
 """Rows of weights that one task unpacks."""
+
+PREFETCH_ROWS = 4
+"""How many rows prefetch runs ahead of unpacking."""
+
+LINE_BYTES = 64
 
 DEPTH = 256
 """Weights of each row that are unpacked at a time: a panel and a tile of tokens stay in cache."""
@@ -31,9 +37,9 @@ def tile_tokens(isa: ISA) -> int:
     return isa.tile_vectors * isa.vector_bytes // f32.bytes
 
 
-def scratch_bytes(tokens: int) -> int:
+def scratch_bytes(tokens: int, matrices: int = 1) -> int:
     """Scratch memory of a worker; ``tokens`` is padded to whole tiles."""
-    return PANEL_ROWS * (DEPTH + tokens) * f32.bytes
+    return PANEL_ROWS * (DEPTH + matrices * tokens) * f32.bytes
 
 
 def transpose(k: Builder, rows: list[Value]) -> list[Value]:
@@ -88,21 +94,93 @@ def matmul(
     """``out[t, n] = sum over i of weights[n, i] * x[t, i]``. One task: ``PANEL_ROWS`` of n."""
     tokens = getattr(step, rows)
     tile = tile_tokens(k.isa)
-    tiles = (tokens + (tile - 1)) // tile
+    padded = (tokens + (tile - 1)) // tile * tile
     first = task * PANEL_ROWS
     count = k.min(a.n_rows - first, k.const(i64, PANEL_ROWS))
     panel = step.scratch.at(thread * step.scratch_stride).of(f32)
     sums = panel.at(PANEL_ROWS * DEPTH)
+    _accumulate(k, a, type, a.weights.at(first * a.row_bytes), count, panel, sums, padded)
+    write_sums(k, a, epilogue, sums, first, count, tokens, padded)
+
+
+@kernel(
+    gate=Array(u8),  # (n_rows, row_bytes)
+    up=Array(u8),  # (n_rows, row_bytes)
+    row_bytes=i64,
+    n_rows=i64,
+    x=Array(f32),
+    width=i64,
+    out=Array(f32),  # (tokens, stride)
+    stride=i64,
+)
+def gated_matmul(
+    k: Builder,
+    a: Fields,
+    step: Fields,
+    *,
+    task: Value,
+    thread: Value,
+    type: TensorType,
+    rows: str,
+) -> None:
+    """``out = silu(gate * x) * (up * x)``, otherwise as ``matmul``."""
+    tokens = getattr(step, rows)
+    tile = tile_tokens(k.isa)
+    padded = (tokens + (tile - 1)) // tile * tile
+    first = task * PANEL_ROWS
+    count = k.min(a.n_rows - first, k.const(i64, PANEL_ROWS))
+    panel = step.scratch.at(thread * step.scratch_stride).of(f32)
+    gates = panel.at(PANEL_ROWS * DEPTH)
+    ups = gates.at(padded * PANEL_ROWS)
+    for weights, sums in ((a.gate, gates), (a.up, ups)):
+        _accumulate(k, a, type, weights.at(first * a.row_bytes), count, panel, sums, padded)
+    gate(k, gates, ups, count, padded)
+    write_sums(k, a, "none", gates, first, count, tokens, padded)
+
+
+def gate(k: Builder, gates: Pointer, ups: Pointer, count: Value, stride: Value) -> None:
+    """``silu(gates) * ups`` of ``count`` rows, in place of the gates; strides are whole vectors."""
+    with k.loop(0, count * stride, k.f32_lanes) as i:
+        gated = silu(k, gates.load(i, k.f32_lanes)) * ups.load(i, k.f32_lanes)
+        gates.store(i, gated)
+
+
+def _accumulate(
+    k: Builder,
+    a: Fields,
+    type: TensorType,
+    weights: Pointer,
+    count: Value,
+    panel: Pointer,
+    sums: Pointer,
+    padded: Value,
+) -> None:
+    """sums: (count, padded) products of some rows of weights with all tokens."""
+    tile = tile_tokens(k.isa)
     with k.loop(0, a.width, DEPTH) as start:
         depth = k.min(a.width - start, k.const(i64, DEPTH))
         with k.loop(count) as r:
-            _unpack(k, type, a.weights.at((first + r) * a.row_bytes), start, depth,
-                    panel.at(r * DEPTH))  # fmt: skip
-        with k.loop(tiles) as j, k.loop(0, count, k.isa.tile_rows) as r:
-            x = a.x.at((j * a.width + start) * tile)
-            place = sums.at(r * tiles * tile + j * tile)
-            _multiply(k, panel.at(r * DEPTH), x, depth, place, tiles * tile, start.equals(0))
-    write_sums(k, a, epilogue, sums, first, count, tokens, tiles * tile)
+            row = weights.at(r * a.row_bytes)
+            prefetch_rows(k, FORMATS[type], row, a.row_bytes, start, DEPTH)
+            _unpack(k, type, row, start, depth, panel.at(r * DEPTH))
+        with k.loop(0, padded, tile) as t, k.loop(0, count, k.isa.tile_rows) as r:
+            x = a.x.at(t * a.width + start * tile)
+            place = sums.at(r * padded + t)
+            _multiply(k, panel.at(r * DEPTH), x, depth, place, padded, start.equals(0))
+
+
+def prefetch_rows(
+    k: Builder,
+    fmt: FloatFormat | QuantizedFormat,
+    row: Pointer,
+    row_bytes: Value,
+    start: Value,
+    depth: int,
+) -> None:
+    """Ask for the same part of a row further on: the jumps from row to row are hard to foresee."""
+    place = row.at(row_bytes * PREFETCH_ROWS + fmt.bytes_of(start))
+    for line in range(0, int(fmt.bytes_of(depth)), LINE_BYTES):
+        k.prefetch(place, line, level=1)
 
 
 def _unpack(

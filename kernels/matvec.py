@@ -11,6 +11,7 @@ from pyllama.kernels.activation import Record
 from pyllama.kernels.epilogue import finish
 from pyllama.kernels.formats import FORMATS, FloatFormat, QuantizedFormat
 from pyllama.kernels.formats.base import CHUNK, Block
+from pyllama.kernels.functions import silu
 from pyllama.kernels.kernel import Array, Fields, kernel
 from pyllama.kernels.language import Builder, Pointer, Value, Variable
 from pyllama.kernels.types import f32, i32, i64, u8
@@ -58,20 +59,62 @@ def matvec(
     epilogue: str,
 ) -> None:
     """``out[t, n] = sum over i of weights[n, i] * x[t, i]``, for all tokens t. One task: some n."""
-    fmt = FORMATS[type]
     first = task * a.task_rows
     with (
         k.loop(0, getattr(step, rows), columns) as t,
         k.loop(first, k.min(first + a.task_rows, a.n_rows)) as n,
     ):
         tokens = [a.x.at((t + c) * a.record) for c in range(columns)]
-        row = a.weights.at(n * a.row_bytes)
-        if isinstance(fmt, QuantizedFormat):
-            totals = _quantized_dot(k, fmt, row, tokens, a.width)
-        else:
-            totals = _float_dot(k, fmt, row, tokens, a.width)
+        totals = _dot(k, type, a.weights.at(n * a.row_bytes), tokens, a.width)
         for c, total in enumerate(totals):
             finish(a, epilogue, t + c, n, total)
+
+
+@kernel(
+    gate=Array(u8),  # (n_rows, row_bytes)
+    up=Array(u8),  # (n_rows, row_bytes)
+    row_bytes=i64,
+    n_rows=i64,
+    task_rows=i64,
+    x=Array(u8),
+    record=i64,
+    width=i64,
+    out=Array(f32),  # (tokens, n_rows)
+)
+def gated_matvec(
+    k: Builder,
+    a: Fields,
+    step: Fields,
+    *,
+    task: Value,
+    thread: Value,
+    type: TensorType,
+    columns: int,
+    rows: str,
+) -> None:
+    """``out = silu(gate * x) * (up * x)``, otherwise as ``matvec``."""
+    first = task * a.task_rows
+    with (
+        k.loop(0, getattr(step, rows), columns) as t,
+        k.loop(first, k.min(first + a.task_rows, a.n_rows)) as n,
+    ):
+        tokens = [a.x.at((t + c) * a.record) for c in range(columns)]
+        gates, ups = (
+            _dot(k, type, weights.at(n * a.row_bytes), tokens, a.width)
+            for weights in (a.gate, a.up)
+        )
+        for c, (gate, up) in enumerate(zip(gates, ups, strict=True)):
+            a.out[(t + c) * a.n_rows + n] = silu(k, gate) * up
+
+
+def _dot(
+    k: Builder, type: TensorType, row: Pointer, tokens: list[Pointer], width: Value
+) -> list[Value]:
+    """Dot products of one row of weights with every token."""
+    fmt = FORMATS[type]
+    if isinstance(fmt, QuantizedFormat):
+        return _quantized_dot(k, fmt, row, tokens, width)
+    return _float_dot(k, fmt, row, tokens, width)
 
 
 def _prefetch(k: Builder, place: Pointer, n_bytes: int) -> None:

@@ -14,9 +14,10 @@ from pyllama.gguf.types import TensorType
 from pyllama.kernels import amx
 from pyllama.kernels.amx import BLOCK, DEPTH, EDGE, TILE_BYTES
 from pyllama.kernels.formats import FORMATS, QuantizedFormat
+from pyllama.kernels.functions import silu
 from pyllama.kernels.kernel import Array, Fields, kernel
 from pyllama.kernels.language import Builder, Pointer, Value
-from pyllama.kernels.matmul import transpose, write_sums
+from pyllama.kernels.matmul import prefetch_rows, transpose, write_sums
 from pyllama.kernels.types import f32, i64, u8, u16, u32
 
 PANEL_DEPTH = 512
@@ -29,9 +30,9 @@ def packed_bytes(tokens: int, width: int) -> int:
     return tokens * -(-width // DEPTH) * DEPTH * 2
 
 
-def scratch_bytes(rows: int, tokens: int) -> int:
+def scratch_bytes(rows: int, tokens: int, matrices: int = 1) -> int:
     """Scratch memory of a worker for tasks of so many rows; ``tokens`` is padded."""
-    return rows * (PANEL_DEPTH * 2 + tokens * f32.bytes)
+    return rows * (PANEL_DEPTH * 2 + matrices * tokens * f32.bytes)
 
 
 @kernel(x=Array(f32), out=Array(u32), width=i64)
@@ -87,16 +88,77 @@ def tile_matmul(
     padded = (tokens + (BLOCK - 1)) // BLOCK * BLOCK
     first = task * a.task_rows
     count = k.min(a.n_rows - first, a.task_rows)
-    depths = (a.width + (DEPTH - 1)) // DEPTH
     panel = step.scratch.at(thread * step.scratch_stride)
     sums = panel.at(a.task_rows * (PANEL_DEPTH * 2)).of(f32)
     amx.start(k)
+    _accumulate(k, a, type, a.weights.at(first * a.row_bytes), count, panel, sums, padded)
+    amx.stop(k)
+    write_sums(k, a, epilogue, sums, first, count, tokens, padded)
+
+
+@kernel(
+    gate=Array(u8),  # (n_rows, row_bytes)
+    up=Array(u8),  # (n_rows, row_bytes)
+    row_bytes=i64,
+    n_rows=i64,
+    task_rows=i64,
+    x=Array(u8),
+    width=i64,
+    out=Array(u8),  # packed activations of the width n_rows
+)
+def gated_tile_matmul(
+    k: Builder,
+    a: Fields,
+    step: Fields,
+    *,
+    task: Value,
+    thread: Value,
+    type: TensorType,
+    rows: str,
+) -> None:
+    """``out = silu(gate * x) * (up * x)``, packed for the next matmul; n_rows is a multiple of 32.
+
+    Sums have tokens side by side, which is what packing wants: nothing is turned round.
+    """
+    tokens = getattr(step, rows)
+    padded = (tokens + (BLOCK - 1)) // BLOCK * BLOCK
+    first = task * a.task_rows
+    count = k.min(a.n_rows - first, a.task_rows)
+    panel = step.scratch.at(thread * step.scratch_stride)
+    gates = panel.at(a.task_rows * (PANEL_DEPTH * 2)).of(f32)
+    ups = gates.at(padded * a.task_rows)
+    amx.start(k)
+    for weights, sums in ((a.gate, gates), (a.up, ups)):
+        _accumulate(k, a, type, weights.at(first * a.row_bytes), count, panel, sums, padded)
+    amx.stop(k)
+    with k.loop(0, count, 2) as r, k.loop(0, padded, EDGE) as t:
+        pair = []
+        for row in (r, r + 1):
+            place = row * padded + t
+            pair.append(silu(k, gates.load(place, EDGE)) * ups.load(place, EDGE))
+        n = first + r
+        tile = (t // EDGE * (a.n_rows // DEPTH) + n // DEPTH) * TILE_BYTES
+        amx.store_pairs(k, *pair, a.out.at(tile + n % DEPTH // 2 * (DEPTH * 2)))
+
+
+def _accumulate(
+    k: Builder,
+    a: Fields,
+    type: TensorType,
+    weights: Pointer,
+    count: Value,
+    panel: Pointer,
+    sums: Pointer,
+    padded: Value,
+) -> None:
+    """sums: (count, padded) products of some rows of weights with all tokens."""
+    depths = (a.width + (DEPTH - 1)) // DEPTH
     with k.loop(0, a.width, PANEL_DEPTH) as start:
         depth = k.min(a.width - start, k.const(i64, PANEL_DEPTH))
-        steps = (depth + (DEPTH - 1)) // DEPTH
         with k.loop(count) as r:
             place = panel.at(r // EDGE * (EDGE * PANEL_DEPTH * 2) + r % EDGE * (DEPTH * 2))
-            row = a.weights.at((first + r) * a.row_bytes)
+            row = weights.at(r * a.row_bytes)
+            prefetch_rows(k, FORMATS[type], row, a.row_bytes, start, PANEL_DEPTH)
             _unpack(k, type, row, start, depth, place.of(u16))
         with k.loop(0, padded, BLOCK) as t, k.loop(0, count, BLOCK) as r:
             x = a.x.at((t // EDGE * depths + start // DEPTH) * TILE_BYTES)
@@ -104,13 +166,11 @@ def tile_matmul(
                 k,
                 (panel.at(r * (PANEL_DEPTH * 2)), panel.at((r + EDGE) * (PANEL_DEPTH * 2))),
                 (x, x.at(depths * TILE_BYTES)),
-                steps,
+                (depth + (DEPTH - 1)) // DEPTH,
                 sums.at(r * padded + t),
                 padded,
                 from_zero=start.equals(0),
             )
-    amx.stop(k)
-    write_sums(k, a, epilogue, sums, first, count, tokens, padded)
 
 
 def _unpack(

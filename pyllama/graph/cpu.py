@@ -110,7 +110,7 @@ def _tile_tokens(graph: Graph, mode: Mode, cache: CacheLayout, isa: ISA) -> int:
 def plan_for_cpu(graph: Graph, mode: Mode, cache: CacheLayout, isa: ISA, threads: int) -> Plan:
     """The launches that compute a graph for steps of a mode, planned for a number of threads."""
     tile_tokens = _tile_tokens(graph, mode, cache, isa)
-    lowering = _Lowering(mode, cache, isa, threads, tile_tokens)
+    lowering = _Lowering(graph, mode, cache, isa, threads, tile_tokens)
     for node in graph.nodes:
         lowering.add(node)
     result = lowering.buffers[graph.result]
@@ -119,9 +119,15 @@ def plan_for_cpu(graph: Graph, mode: Mode, cache: CacheLayout, isa: ISA, threads
 
 class _Lowering:
     def __init__(
-        self, mode: Mode, cache: CacheLayout, isa: ISA, threads: int, tile_tokens: int
+        self,
+        graph: Graph,
+        mode: Mode,
+        cache: CacheLayout,
+        isa: ISA,
+        threads: int,
+        tile_tokens: int,
     ) -> None:
-        self.mode, self.cache, self.isa, self.threads = mode, cache, isa, threads
+        self.graph, self.mode, self.cache, self.isa, self.threads = graph, mode, cache, isa, threads
         self.tile_tokens = tile_tokens
         self.launches: list[Launch] = []
         self.buffers: dict[Tensor, Buffer] = {}
@@ -135,6 +141,11 @@ class _Lowering:
         self.buffers[out] = Buffer(out.name, n_bytes)
         _LOWER[type(node.op)](self, node.op, node)
 
+    def by_tiles(self, weight: Weight, x: Tensor) -> bool:
+        """Whether a matmul runs on tiles: batches do, but float32 weights ask for float32."""
+        is_batch = not self.mode.uses_matvec(x.rows)
+        return is_batch and self.isa.has_tiles and weight.type is not TensorType.F32
+
     def needs_scratch(self, n_bytes: int) -> None:
         """Make sure that every worker has so much scratch memory."""
         self.scratch_bytes = max(self.scratch_bytes, n_bytes)
@@ -142,6 +153,37 @@ class _Lowering:
     def share(self, n_rows: int) -> int:
         """Rows of weights that make one of a few tasks for each thread."""
         return -(-n_rows // (self.threads * TASKS_PER_THREAD))
+
+    def tile_rows(self, n_rows: int) -> int:
+        """Rows of weights that one task of a tile matmul computes."""
+        return min(TILE_TASK_ROWS, _rounded(self.share(n_rows), 2 * tiles.BLOCK))
+
+    def columns(self, x: Tensor) -> int:
+        """Tokens that share each block of weights in a decode matmul."""
+        return 1 if self.mode.rows(x.rows) == 1 else MATVEC_COLUMNS
+
+    def few_tokens(self, weight: Weight, x: Tensor) -> dict[str, Argument]:
+        """What a decode matmul needs to know of its activations and tasks."""
+        is_quantized = isinstance(FORMATS[weight.type], QuantizedFormat)
+        rows = min(self.share(weight.shape[0]), TASK_BYTES // _row_bytes(weight))
+        return {
+            "x": self.activations(x, "int8" if is_quantized else "float"),
+            "record": activation.record_bytes(x.width) if is_quantized else x.width * 4,
+            "task_rows": max(4, rows),
+        }
+
+    def feeds_tiles(self, tensor: Tensor) -> bool:
+        """Whether nothing but tile matmuls read an activation, in whole tiles."""
+        if tensor.width % tiles.DEPTH:
+            return False
+        users = self.graph.users(tensor)
+        return all(
+            isinstance(node.op, ops.Linear)
+            and node.inputs[0] is tensor
+            and tensor not in node.inputs[1:]
+            and self.by_tiles(node.op.weight, tensor)
+            for node in users
+        )
 
     def launch(
         self,
@@ -227,49 +269,54 @@ def _linear(low: _Lowering, op: ops.Linear, node: Node) -> None:
         epilogue, arguments["extra"] = "residual", low.buffers[residual[0]]
     static = {"type": op.weight.type, "rows": x.rows.value, "epilogue": epilogue}
     if low.mode.uses_matvec(x.rows):
-        _few_tokens(low, op, x, arguments, static, node.output.name)
-    elif low.isa.has_tiles and op.weight.type is not TensorType.F32:
-        _by_tiles(low, op, x, arguments, static, node.output.name)
+        arguments |= low.few_tokens(op.weight, x)
+        chunks = -(-n_rows // int(arguments["task_rows"]))
+        kernel = matvec.matvec(**static, columns=low.columns(x))
+    elif low.by_tiles(op.weight, x):
+        task_rows = low.tile_rows(n_rows)
+        arguments |= {"x": low.activations(x, "tiles"), "task_rows": task_rows}
+        low.needs_scratch(tiles.scratch_bytes(task_rows, low.mode.padded(x.rows)))
+        chunks = -(-n_rows // task_rows)
+        kernel = tiles.tile_matmul(**static)
     else:
         arguments["x"] = low.activations(x, "packed")
         low.needs_scratch(matmul.scratch_bytes(low.mode.padded(x.rows)))
         chunks = -(-n_rows // matmul.PANEL_ROWS)
-        low.launch(matmul.matmul(**static), arguments, chunks=chunks, label=node.output.name)
+        kernel = matmul.matmul(**static)
+    low.launch(kernel, arguments, chunks=chunks, label=node.output.name)
 
 
-def _few_tokens(
-    low: _Lowering,
-    op: ops.Linear,
-    x: Tensor,
-    arguments: dict[str, Argument],
-    static: dict[str, Any],
-    label: str,
-) -> None:
-    is_quantized = isinstance(FORMATS[op.weight.type], QuantizedFormat)
-    arguments["x"] = low.activations(x, "int8" if is_quantized else "float")
-    arguments["record"] = activation.record_bytes(x.width) if is_quantized else x.width * 4
-    n_rows, row_bytes = op.weight.shape[0], _row_bytes(op.weight)
-    task_rows = max(4, min(low.share(n_rows), TASK_BYTES // row_bytes))
-    arguments["task_rows"] = task_rows
-    columns = 1 if low.mode.rows(x.rows) == 1 else MATVEC_COLUMNS
-    chunks = -(-n_rows // task_rows)
-    low.launch(matvec.matvec(**static, columns=columns), arguments, chunks=chunks, label=label)
-
-
-def _by_tiles(
-    low: _Lowering,
-    op: ops.Linear,
-    x: Tensor,
-    arguments: dict[str, Argument],
-    static: dict[str, Any],
-    label: str,
-) -> None:
-    arguments["x"] = low.activations(x, "tiles")
-    task_rows = min(TILE_TASK_ROWS, _rounded(low.share(op.weight.shape[0]), tiles.BLOCK))
-    arguments["task_rows"] = task_rows
-    low.needs_scratch(tiles.scratch_bytes(task_rows, low.mode.padded(x.rows)))
-    chunks = -(-op.weight.shape[0] // task_rows)
-    low.launch(tiles.tile_matmul(**static), arguments, chunks=chunks, label=label)
+def _gated_linear(low: _Lowering, op: ops.GatedLinear, node: Node) -> None:
+    (x,) = node.inputs
+    n_rows, width = op.gate.shape
+    arguments: dict[str, Argument] = {
+        "gate": External("weight", op.gate.name),
+        "up": External("weight", op.up.name),
+        "row_bytes": _row_bytes(op.gate),
+        "n_rows": n_rows,
+        "width": width,
+        "out": low.buffers[node.output],
+    }
+    static: dict[str, Any] = {"type": op.gate.type, "rows": x.rows.value}
+    label = node.output.name
+    if low.mode.uses_matvec(x.rows):
+        arguments |= low.few_tokens(op.gate, x)
+        chunks = -(-n_rows // int(arguments["task_rows"]))
+        kernel = matvec.gated_matvec(**static, columns=low.columns(x))
+    elif low.by_tiles(op.gate, x) and low.feeds_tiles(node.output):
+        task_rows = low.tile_rows(n_rows) // 2
+        out = Buffer(f"{label}.tiles", tiles.packed_bytes(low.mode.padded(x.rows), n_rows))
+        low.prepared[node.output, "tiles"] = out
+        arguments |= {"x": low.activations(x, "tiles"), "task_rows": task_rows, "out": out}
+        low.needs_scratch(tiles.scratch_bytes(task_rows, low.mode.padded(x.rows), matrices=2))
+        chunks = -(-n_rows // task_rows)
+        kernel = tiles.gated_tile_matmul(**static)
+    else:
+        arguments |= {"x": low.activations(x, "packed"), "stride": n_rows}
+        low.needs_scratch(matmul.scratch_bytes(low.mode.padded(x.rows), matrices=2))
+        chunks = -(-n_rows // matmul.PANEL_ROWS)
+        kernel = matmul.gated_matmul(**static)
+    low.launch(kernel, arguments, chunks=chunks, label=label)
 
 
 def _rounded(n: int, multiple: int) -> int:
@@ -361,6 +408,7 @@ _LOWER: dict[type[ops.Op], Callable[[_Lowering, Any, Node], None]] = {
     ops.Embedding: _embedding,
     ops.RMSNorm: _rms_norm,
     ops.Linear: _linear,
+    ops.GatedLinear: _gated_linear,
     ops.Rope: _rope,
     ops.Attention: _attention,
     ops.SwiGLU: _swiglu,

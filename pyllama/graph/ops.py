@@ -238,6 +238,26 @@ class SwiGLU(Op):
 
 
 @dataclass(frozen=True)
+class GatedLinear(Op):
+    """``silu(x @ gate.T) * (x @ up.T)``: what ``SwiGLU`` of two linear ops of one input becomes."""
+
+    gate: Weight
+    up: Weight
+
+    def output(self, inputs: Sequence[Tensor]) -> tuple[Rows, int]:
+        """Rows and width of the result."""
+        (x,) = inputs
+        _require(self.gate.shape == self.up.shape, "gate and up differ in shape")
+        _require(self.gate.shape[1] == x.width, "the gate does not take such an input")
+        return x.rows, self.gate.shape[0]
+
+    def meaning(self, step: StepState, *inputs: Array) -> Array:
+        """The result in NumPy."""
+        gate, up = (inputs[0] @ step.weight(weight).T for weight in (self.gate, self.up))
+        return SwiGLU().meaning(step, gate, up)
+
+
+@dataclass(frozen=True)
 class Add(Op):
     """The sum of two activations."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from pyllama.graph.graph import Graph, Node, verify
-from pyllama.graph.ops import Add, Linear, Tensor
+from pyllama.graph.ops import Add, GatedLinear, Linear, SwiGLU, Tensor
 
 
 def fold_residuals(graph: Graph) -> Graph:
@@ -27,6 +27,32 @@ def fold_residuals(graph: Graph) -> Graph:
     return Graph(tuple(nodes), graph.result)
 
 
+def fuse_gates(graph: Graph) -> Graph:
+    """``swiglu(linear(x), linear(x))`` becomes one op: what both make is used while it is hot."""
+    makers = {node.output: node for node in graph.nodes}
+    fused: dict[Tensor, Node] = {}
+    absorbed: set[Node] = set()
+    for node in graph.nodes:
+        if not isinstance(node.op, SwiGLU):
+            continue
+        gate, up = (makers[tensor] for tensor in node.inputs)
+        if gate is up or any(graph.users(maker.output) != [node] for maker in (gate, up)):
+            continue
+        if _can_fuse(gate, up):
+            op = GatedLinear(*gate.op.weights, *up.op.weights)
+            fused[node.output] = Node(op, gate.inputs, node.output)
+            absorbed |= {gate, up}
+    nodes = (fused.get(node.output, node) for node in graph.nodes if node not in absorbed)
+    return Graph(tuple(nodes), graph.result)
+
+
+def _can_fuse(gate: Node, up: Node) -> bool:
+    """Whether both are matmuls of the same input alone, with weights of one type."""
+    same = gate.inputs == up.inputs and len(gate.inputs) == 1
+    plain = all(isinstance(n.op, Linear) and n.op.bias is None for n in (gate, up))
+    return same and plain and gate.op.weights[0].type == up.op.weights[0].type
+
+
 def drop_unused(graph: Graph) -> Graph:
     """Nodes whose outputs nobody reads go away."""
     needed = {graph.result}
@@ -38,7 +64,7 @@ def drop_unused(graph: Graph) -> Graph:
     return Graph(tuple(reversed(kept)), graph.result)
 
 
-PASSES: tuple[Callable[[Graph], Graph], ...] = (drop_unused, fold_residuals)
+PASSES: tuple[Callable[[Graph], Graph], ...] = (drop_unused, fuse_gates, fold_residuals)
 
 
 def optimize(graph: Graph) -> Graph:

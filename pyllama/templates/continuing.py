@@ -6,7 +6,7 @@ from typing import Any
 
 from pyllama.errors import TemplateError, UsageError
 
-_MARK = "<pyllama-goes-on-from-here-6b1f>"
+_MARK = "PYLLAMA-GOES-ON-FROM-HERE-6B1F"
 _MARK_AND_SPACE = _MARK + " "
 
 

@@ -122,7 +122,7 @@ _GUARDS: dict[str, Guard | None] = {
     "string": _ANY,
     "striptags": _slow,
     "sum": _sequence,
-    "title": _ANY,
+    "title": _sequence,
     "tojson": _ANY,
     "trim": _text(TEXT_METHODS["strip"]),
     "truncate": _ANY,
@@ -130,7 +130,7 @@ _GUARDS: dict[str, Guard | None] = {
     "upper": _ANY,
     "urlencode": _ANY,
     "urlize": _slow,
-    "wordcount": _ANY,
+    "wordcount": _sequence,
     "wordwrap": _slow,
     "xmlattr": _slow,
 }
@@ -160,12 +160,12 @@ def metered_filters() -> dict[str, Callable[..., Any]]:
 
 def metered_tests() -> dict[str, Callable[..., Any]]:
     """All tests by name: what follows ``is``."""
-    tests: dict[str, Callable[..., Any]] = dict(TESTS)
-    return {name: _metered_test(test) for name, test in tests.items()}
+    return {name: _metered_test(test) for name, test in TESTS.items()}
 
 
 def _metered_filter(function: Callable[..., Any], guard: Guard | None) -> Callable[..., Any]:
-    passed = 1 if hasattr(function, "jinja_pass_arg") else 0  # the context comes before the value
+    # Jinja's decorators leave this mark; the context is then passed before the value
+    passed = 1 if hasattr(function, "jinja_pass_arg") else 0
 
     @functools.wraps(function)
     def metered(*args: Any, **names: Any) -> Any:
@@ -191,7 +191,7 @@ def drained(items: Iterator[Any]) -> Iterator[Any]:
     return iter(done)
 
 
-def _metered_test(function: Callable[..., Any]) -> Callable[..., Any]:
+def _metered_test(function: Any) -> Callable[..., Any]:
     @functools.wraps(function)
     def metered(*args: Any, **names: Any) -> Any:
         CURRENT.get().tick()
@@ -200,7 +200,7 @@ def _metered_test(function: Callable[..., Any]) -> Callable[..., Any]:
     return metered
 
 
-def bounds(receiver: str, method: str, args: tuple[Any, ...], names: Mapping[str, Any]) -> int:
+def method_size(receiver: str, method: str, args: tuple[Any, ...], names: Mapping[str, Any]) -> int:
     """Bytes that a method of a string will make; see ``guards.TEXT_METHODS``."""
     if method == "join":
         return _joined(args[0], receiver) if args else 0

@@ -8,7 +8,8 @@ A template comes with the model, from anywhere, and is a program. Three budgets 
 
 The last one bounds what one indivisible operation of Python can cost, and so how late the clock
 can be looked at: a value that passed can be compared, sorted, printed or encoded in well under a
-second. Both byte budgets grow with what the caller puts in.
+second. All three grow with what the caller puts in. At worst a rendering ends a second after its
+time, and has taken some three times its total of memory.
 """
 
 from __future__ import annotations
@@ -44,7 +45,8 @@ class Limits:
     """What a template may cost.
 
     Attributes:
-        seconds: wall clock time of one rendering.
+        seconds: wall clock time of one rendering, for an empty conversation.
+        seconds_per_mib: how many more, for each MiB of the conversation.
         source: characters of the template's own text. The longest in use have some 20,000.
         total: bytes that one rendering may make altogether, for an empty conversation.
         total_per_input: how many more, for each byte of the conversation.
@@ -53,6 +55,7 @@ class Limits:
     """
 
     seconds: float = 5.0
+    seconds_per_mib: float = 10.0
     source: int = 64 * 1024
     total: int = 64 * MIB
     total_per_input: int = 64
@@ -65,22 +68,24 @@ class Meter:
 
     def __init__(self, limits: Limits, variables: Mapping[str, object]) -> None:
         """``variables``: what the template is given; plain data."""
-        self._limits = limits
+        self._seconds = limits.seconds
         self._deadline = monotonic() + limits.seconds
         self._weighed: dict[int, tuple[object, int]] = {}
         self._given: set[int] = set()
         self._spent = 0
         self._total = self._single = sys.maxsize
-        given = sum(self._weigh(value) for value in variables.values())
+        given = sum(self.weigh(value) for value in variables.values())
         self._given = {id(text) for text in _texts(variables)}
         self._spent = 0
+        self._seconds += limits.seconds_per_mib * given / MIB
+        self._deadline += self._seconds - limits.seconds
         self._total = limits.total + limits.total_per_input * given
         self._single = limits.single + limits.single_per_input * given
 
     def tick(self) -> bool:
         """Look at the clock; always true."""
         if monotonic() > self._deadline:
-            raise LimitError(f"it ran for more than {self._limits.seconds:g} seconds")
+            raise LimitError(f"it ran for more than {self._seconds:.1f} seconds")
         return True
 
     def spend(self, size: int) -> None:
@@ -101,14 +106,11 @@ class Meter:
         """``value`` itself, once it has been weighed and paid for."""
         self.tick()
         if value is not None and not isinstance(value, bool):
-            self.allow(self._weigh(value))
+            self.allow(self.weigh(value))
         return value
 
     def weigh(self, value: object) -> int:
-        """Bytes of ``value`` written out in full; containers that are new are paid for."""
-        return self._weigh(value)
-
-    def _weigh(self, value: object) -> int:
+        """Bytes of ``value`` written out in full; what of it is new is paid for."""
         if isinstance(value, str):
             size = sys.getsizeof(value)
             self.spend(0 if id(value) in self._given else size)
@@ -123,7 +125,7 @@ class Meter:
         size = sys.getsizeof(value)
         self.spend(size)
         for child in children:
-            size += self._weigh(child)
+            size += self.weigh(child)
             self.allow(size)
         self._weighed[id(value)] = value, size  # holding it, for an id is unique in a lifetime only
         return size

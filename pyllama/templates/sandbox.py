@@ -14,7 +14,7 @@ from types import BuiltinMethodType, MethodType
 from typing import Any, NoReturn
 
 from jinja2 import nodes
-from jinja2.compiler import CodeGenerator, Frame
+from jinja2.compiler import CodeGenerator, Frame, operators
 from jinja2.ext import Extension, loopcontrols
 from jinja2.parser import Parser
 from jinja2.runtime import Context, LoopContext, Macro
@@ -23,7 +23,7 @@ from jinja2.utils import Cycler, Joiner, Namespace, pass_eval_context
 from markupsafe import EscapeFormatter, Markup
 
 from pyllama.templates import functions, guards
-from pyllama.templates.filters import bounds, metered_filters, metered_tests
+from pyllama.templates.filters import metered_filters, metered_tests, method_size
 from pyllama.templates.limits import CURRENT
 
 _MANY_ARGUMENTS = 16
@@ -61,8 +61,8 @@ class Sandbox(ImmutableSandboxedEnvironment):
             optimized=False,  # an optimizer computes constants, unmetered
         )
         self.code_generator_class = MeteringGenerator
-        self.filters = metered_filters()
-        self.tests = metered_tests()
+        self.filters = dict[str, Any](metered_filters())
+        self.tests = dict[str, Any](metered_tests())
         self.globals = {
             "cycler": Cycler,
             "dict": functions.DictFactory(),
@@ -82,13 +82,12 @@ class Sandbox(ImmutableSandboxedEnvironment):
     def call(self, context: Context, obj: Any, /, *args: Any, **names: Any) -> Any:
         """``obj(*args, **names)``."""
         meter = CURRENT.get()
-        meter.spend(8 * len(args) + 64 * len(names))
-        if len(args) > _MANY_ARGUMENTS:
-            meter.keep(args)
+        if len(args) + len(names) > _MANY_ARGUMENTS:
+            meter.keep((args, names))
         if isinstance(obj, BuiltinMethodType | MethodType) and isinstance(obj.__self__, str):
             args = tuple(list(a) if isinstance(a, Iterator) else a for a in args)
             given = {name: value for name, value in names.items() if not name.startswith("_")}
-            meter.allow(bounds(obj.__self__, obj.__name__, args, given))
+            meter.allow(method_size(obj.__self__, obj.__name__, args, given))
         return meter.keep(super().call(context, obj, *args, **names))
 
     def getitem(self, obj: Any, argument: Any) -> Any:
@@ -100,10 +99,9 @@ class Sandbox(ImmutableSandboxedEnvironment):
         """Whether a template can use ``obj.attr``."""
         if not super().is_safe_attribute(obj, attr, value):
             return False
-        for kind, attributes in _READABLE.items():
-            if isinstance(obj, kind):
-                return attr in attributes
-        return isinstance(obj, _JINJA_TYPES)
+        if isinstance(obj, _JINJA_TYPES):
+            return True
+        return any(isinstance(obj, kind) and attr in names for kind, names in _READABLE.items())
 
     def wrap_str_format(self, value: Any) -> Callable[..., str] | None:
         """``text.format`` and ``text.format_map``, sandboxed and metered."""
@@ -128,15 +126,24 @@ class Sandbox(ImmutableSandboxedEnvironment):
         """A loop goes round."""
         return CURRENT.get().tick()
 
+    def compared(self, value: Any) -> Any:
+        """Something is going to be compared with ``value``."""
+        CURRENT.get().tick()
+        return value
+
     def keep(self, value: Any) -> Any:
-        """A list, dict, slice or truth value was made."""
+        """A list, dict or slice was made."""
         return CURRENT.get().keep(value)
 
     def concatenated(self, values: tuple[Any, ...]) -> str:
         """``a ~ b ~ c``."""
         meter = CURRENT.get()
-        texts = [str(value) for value in values]
-        meter.allow(sum(map(sys.getsizeof, texts)))
+        texts: list[str] = []
+        size = 0
+        for value in values:
+            texts.append(str(value))
+            size += sys.getsizeof(texts[-1])
+            meter.allow(size)
         return meter.keep("".join(texts))
 
     def constant(self, text: str) -> str:
@@ -192,11 +199,16 @@ class MeteringGenerator(CodeGenerator):
 
     def visit_For(self, node: nodes.For, frame: Frame) -> None:
         """Tick at every turn, also at those that a condition skips."""
-        tick = nodes.Call(nodes.EnvironmentAttribute("tick"), [], [], None, None)
+        tick = nodes.EnvironmentAttribute("tick")
         node.body.insert(0, nodes.ExprStmt(tick, lineno=node.lineno))
         if node.test is not None:
             node.test = nodes.And(tick, node.test)
         super().visit_For(node, frame)
+
+    def visit_EnvironmentAttribute(self, node: nodes.EnvironmentAttribute, frame: Frame) -> None:
+        """A tick: templates cannot express this node, and nothing else here makes one."""
+        super().visit_EnvironmentAttribute(node, frame)
+        self.write("()")
 
     def visit_Concat(self, node: nodes.Concat, frame: Frame) -> None:
         """``~``, checked before it is done."""
@@ -221,9 +233,11 @@ class MeteringGenerator(CodeGenerator):
         """The same for a dict."""
         self._kept(super().visit_Dict, node, frame)
 
-    def visit_Compare(self, node: nodes.Compare, frame: Frame) -> None:
+    def visit_Operand(self, node: nodes.Operand, frame: Frame) -> None:
         """Comparing takes time with the size of what is compared."""
-        self._kept(super().visit_Compare, node, frame)
+        self.write(f" {operators[node.op]} environment.compared(")
+        self.visit(node.expr, frame)
+        self.write(")")
 
     def visit_Getitem(self, node: nodes.Getitem, frame: Frame) -> None:
         """Slices are copies."""

@@ -83,7 +83,9 @@ CONVERSATIONS: dict[str, Conversation] = {
     "empty content": [{"role": "system", "content": ""}, {"role": "user", "content": ""}],
     "no content": [USER, {"role": "assistant", "content": None}, NEXT],
     "spaces": [{"role": "user", "content": " \n\t x \n "}, {"role": "assistant", "content": "\n"}],
-    "unicode": [{"role": "user", "content": "Grüße 👩‍👩‍👧 \u202eabc\u202c \u2028 日本語 \U0010ffff"}],
+    "unicode": [
+        {"role": "user", "content": "Grüße 👩‍👩‍👧 \u202eabc\u202c \u2028 日本語 \U0010ffff"}
+    ],
     "markup": [{"role": "user", "content": "<b>&amp;</b> {{ x }} {% y %} '\"\\ </s><|im_end|>"}],
     "parts": [{"role": "user", "content": parts("One.")}],
     "several parts": [SYSTEM, {"role": "user", "content": parts("One.", "Two.")}, ANSWER, NEXT],
@@ -105,8 +107,84 @@ CONVERSATIONS: dict[str, Conversation] = {
     "reasoning before": [USER, THOUGHT, NEXT],
     "reasoning in the text": [USER, {**ANSWER, "content": "<think>\nHm.\n</think>\n\nYes."}, NEXT],
     "reasoning and call": [USER, called(ARGUMENTS, reasoning_content="Hm."), RESULT],
-    "reasoning by other names": [USER, {**ANSWER, "thinking": "Hm."}, NEXT, {**LAST, "reasoning": "A"}],
+    "reasoning by other names": [
+        USER,
+        {**ANSWER, "thinking": "Hm."},
+        NEXT,
+        {**LAST, "reasoning": "A"},
+    ],
     "thinking switch in the text": [{"role": "system", "content": "Be quick. /no_think"}, USER],
+}
+
+# templates of our own, of the constructs that real ones use, in case ../shared is absent
+OUR_OWN: dict[str, str] = {
+    "strict": """
+{%- for message in messages %}
+    {%- if (message.role == 'user') != (loop.index0 % 2 == 0) %}
+        {{- raise_exception('roles must alternate') }}
+    {%- endif %}
+    {{- bos_token + message['role'] + ': ' + message['content'] | trim + eos_token }}
+{%- endfor %}
+""",
+    "tags": """
+{% for message in messages if message.content is string %}
+    {% if message.role == 'assistant' %}
+        {% generation %}
+{% set inside = 'x' %}
+{{ message.content }}
+        {% endgeneration %}
+{{ inside }}
+    {% elif loop.index0 > 3 %}
+        {% break %}
+    {% elif message.role == 'odd' %}
+        {% continue %}
+    {% else %}
+{{ message.content }}   {# trailing #}
+    {% endif %}
+{% endfor %}
+{{ strftime_now('%d %B %Y') }}
+""",
+    "tools": """
+{%- set ns = namespace(count=0, names=[]) -%}
+{%- macro show(thing, depth=0) -%}
+    {%- if thing is mapping -%}
+        {%- for key, value in thing|dictsort %}
+            {{- '  ' * depth ~ key }}: {{ show(value, depth + 1) }}
+        {%- endfor -%}
+    {%- elif thing is string -%}{{ thing|tojson }}
+    {%- elif thing is iterable -%}
+        [{% for x in thing %}{{ show(x) }}{{ ',' if not loop.last }}{% endfor %}]
+    {%- else -%}{{ thing }}{%- endif -%}
+{%- endmacro -%}
+{%- for tool in tools or [] %}
+    {%- set ns.count = ns.count + 1 %}
+    {%- set ns.names = ns.names + [tool.function.name] %}
+    {{- show(tool) }}
+    {{- tool|tojson(indent=2) }}
+    {{- tool|tojson(separators=(',', ':'), sort_keys=true, ensure_ascii=true) }}
+{%- endfor %}
+{{- ns.names|join(', ')|upper }} {{ '%d of %-5s|' % (ns.count, 'x') }}
+{{- '{:>4}{}{x!r}'.format(ns.count, 2, x='y') }}
+{%- set first = (messages|selectattr('role', 'equalto', 'user')|list|first) %}
+{{- first.content if first else 'nobody' }}
+{%- for m in messages[::-1] %}{{ m.content|string|replace('a', 'o')|indent(2) }}{% endfor %}
+{%- for m in messages %}
+    {%- if m.tool_calls is defined %}
+        {%- for call in m.tool_calls -%}
+            {{ call.function.arguments|tojson if call.function.arguments is mapping else '?' }}
+        {%- endfor %}
+    {%- endif %}
+    {%- if m.content is string and '</think>' in m.content %}
+        {{- m.content.split('</think>')[-1].lstrip('\\n') }}{{ m.content.rsplit('<think>', 1) }}
+    {%- endif %}
+{%- endfor %}
+{{- messages|map(attribute='role')|unique|sort|join('/') }}
+{{- dict(a=1, b=messages|length).items()|list }}{{ [[1], [2]]|sum(start=[]) }}{{ range(3)|sum }}
+{{- (messages|length) ** 2 // 3 % 5 }} {{ 7 / 2 }} {{ 2.5|round|int }} {{ -3|abs }}
+{{- 'yes' if enable_thinking is defined and enable_thinking else 'no' }}
+{{- ('a' ~ 1 ~ none ~ [1]).center(20, '.') }}{{ [1, 2, 3]|batch(2, 0)|list }}
+{{-  '<b>'|e ~ '<'|safe }}
+""",
 }
 
 OPTIONS: dict[str, dict[str, Any]] = {

@@ -14,6 +14,7 @@ from kernel_cases.meaning import Step, quantized, rounded
 from kernel_cases.memory import Memory
 from pyllama.graph import ops
 from pyllama.kernels import attention, tile_attention
+from pyllama.kernels.kernel import Kernel
 from pyllama.kernels.kv_cache import CACHE_TYPES, CELLS, kv_store
 
 
@@ -125,14 +126,9 @@ def attention_case(
     query = memory.copy(rng.normal(0, spread, (n, width)), np.float32)
     out = memory.empty((n, width), np.float32)
     tiles = memory.copy(_tiles(tokens, heads.tile), np.int32)
-    module, make = (tile_attention, tile_attention.tile_attend) if by_tiles else (
-        attention, attention.attend)  # fmt: skip
-    size = module.scratch_bytes(heads.tile, heads.heads_per_kv, heads.head_dim)
-    scratch = memory.empty(size, np.uint8)
     scale = heads.head_dim**-0.5
-    kernel = make(
-        head_dim=heads.head_dim, heads_per_kv=heads.heads_per_kv, tokens=heads.tile, **heads.types
-    )
+    kernel, scratch_bytes = _kernel(heads, by_tiles)
+    scratch = memory.empty(scratch_bytes, np.uint8)
     arguments = layer.arguments | {
         "query": query, "out": out, "scale": scale, "window": window or capacity,
     }  # fmt: skip
@@ -153,6 +149,17 @@ def attention_case(
         assert_close(out, op.meaning(meaning, query, new.key, new.value), bound)
 
     return Case(memory, launches, compare)
+
+
+def _kernel(heads: Heads, by_tiles: bool) -> tuple[Kernel, int]:
+    """The kernel that attends, and the scratch memory that it asks for."""
+    shape = {
+        "head_dim": heads.head_dim, "heads_per_kv": heads.heads_per_kv, "tokens": heads.tile,
+    }  # fmt: skip
+    if by_tiles:
+        size = tile_attention.scratch_bytes(**shape)
+        return tile_attention.tile_attend(**shape, **heads.types), size
+    return attention.attend(**shape, **heads.types), attention.scratch_bytes(**shape)
 
 
 def _tiles(tokens: Sequence[Tokens], size: int) -> list[tuple[int, int]]:
