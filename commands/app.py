@@ -11,7 +11,9 @@ from pyllama.interrupt import interruptible
 def main() -> None:
     """Run the program on ``sys.argv``; always raises SystemExit."""
     with explained(), interruptible():
+        from pyllama.commands.environment import spelled
         from pyllama.commands.program import app  # inside: Ctrl-C may come this early
 
         # The arguments given as they are: otherwise Windows would expand the prompt's * and ~.
-        app(sys.argv[1:], prog_name="pyllama")
+        with spelled():
+            app(sys.argv[1:], prog_name="pyllama")

@@ -9,7 +9,7 @@ from typing import Any
 from pyllama.cache import KVCache
 from pyllama.commands.report import facts, size_text, table, to_json
 from pyllama.gguf.wording import counted
-from pyllama.graph.cpu import CacheLayout, Mode, plan_for_cpu
+from pyllama.graph.cpu import plan_for_cpu
 from pyllama.graph.describe import (
     Described,
     describe_graph,
@@ -17,6 +17,7 @@ from pyllama.graph.describe import (
     step_counts,
 )
 from pyllama.graph.dot import graph_dot, plan_dot
+from pyllama.graph.mode import CacheLayout, Mode
 from pyllama.model import Model
 from pyllama.profile import Group, Profile
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from pathlib import Path
 
-from pyllama.errors import FileError
+from pyllama.errors import FileError, UsageError
 
 
 def write(text: str) -> None:
@@ -35,10 +36,13 @@ def write_bytes(data: bytes) -> None:
         raise FileError("standard output", problem, "write it elsewhere") from error
 
 
+NOTE = 35
+"""The level of notes and timings: above warnings, because they are part of the result of a run."""
+
+
 def note(text: str) -> None:
-    """Write a line, or several, to stderr."""
-    if sys.stderr is not None:
-        print(text, file=sys.stderr, flush=True)
+    """Write a line, or several, to stderr and to the log file, unless the log is turned off."""
+    logging.getLogger("pyllama.notes").log(NOTE, "%s", text)
 
 
 def error(text: str, *, plain: bool = False) -> None:
@@ -47,13 +51,24 @@ def error(text: str, *, plain: bool = False) -> None:
     ``plain``: without colour, for which rich would have to be imported first (some 70 ms).
     """
     line = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    _record_in_file(f"error: {line}")
+    if sys.stderr is None:
+        return
     if plain or not _colours():
-        note(f"error: {line}")
+        print(f"error: {line}", file=sys.stderr, flush=True)
         return
     from rich.console import Console
     from rich.text import Text
 
-    Console(stderr=True).print(Text.assemble(("error: ", "bold red"), line), soft_wrap=True)
+    console = Console(stderr=True, force_terminal=True)
+    console.print(Text.assemble(("error: ", "bold red"), line), soft_wrap=True)
+
+
+def _record_in_file(line: str) -> None:
+    record = logging.LogRecord("pyllama", logging.CRITICAL, "", 0, line, None, None)
+    for handler in logging.getLogger("pyllama").handlers:
+        if isinstance(handler, logging.FileHandler):
+            handler.handle(record)
 
 
 def discard() -> None:
@@ -65,22 +80,84 @@ def discard() -> None:
     os.close(nowhere)
 
 
-def start_log(*, verbose: bool) -> None:
-    """Show the library's log on stderr: warnings only, or everything."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(_LogFormat())
+_LEVELS = (logging.ERROR, logging.ERROR, logging.WARNING, logging.INFO, logging.DEBUG)
+"""What is logged at each verbosity."""
+
+
+def start_log(
+    *,
+    verbose: bool = False,
+    verbosity: int = 2,
+    file: Path | None = None,
+    prefix: bool = False,
+    timestamps: bool = False,
+) -> None:
+    """Show the library's log on stderr, and append it to a file.
+
+    verbosity: as `pyllama.commands.log_options` says; negative for nothing but errors in the file.
+    Raises FileError where the file cannot be opened.
+    """
     log = logging.getLogger("pyllama")
-    log.handlers = [handler]
+    for old in log.handlers:
+        old.close()
+    handlers: list[logging.Handler] = [logging.StreamHandler()]
+    if file is not None:
+        try:
+            handlers.append(logging.FileHandler(file, encoding="utf-8", errors="replace"))
+        except OSError as failure:
+            raise FileError.from_os_error(file, failure) from failure
+    for handler in handlers:
+        handler.setFormatter(_LogFormat(prefix=prefix, timestamps=timestamps))
+    log.handlers = handlers
     log.propagate = False
-    log.setLevel(logging.DEBUG if verbose else logging.WARNING)
+    level = _LEVELS[min(verbosity, len(_LEVELS) - 1)] if verbosity >= 0 else logging.CRITICAL
+    log.setLevel(logging.DEBUG if verbose and verbosity >= 0 else level)
 
 
 class _LogFormat(logging.Formatter):
+    def __init__(self, *, prefix: bool, timestamps: bool) -> None:
+        super().__init__()
+        self._prefix, self._timestamps = prefix, timestamps
+
     def format(self, record: logging.LogRecord) -> str:
-        prefix = f"{record.levelname.lower()}: " if record.levelno >= logging.WARNING else ""
-        return prefix + super().format(record)
+        level = "I" if record.levelno == NOTE else record.levelname[0]
+        is_warning = record.levelno in (logging.WARNING, logging.ERROR)
+        return "".join(
+            (
+                f"{_elapsed(record.relativeCreated)} " if self._timestamps else "",
+                f"{level} " if self._prefix else "",
+                f"{record.levelname.lower()}: " if is_warning else "",
+                super().format(record),
+            )
+        )
+
+
+def _elapsed(milliseconds: float) -> str:
+    """Minutes, seconds, milliseconds and microseconds, as llama.cpp writes them."""
+    microseconds = int(milliseconds * 1000)
+    seconds, rest = divmod(microseconds, 1_000_000)
+    minutes, seconds = divmod(seconds, 60)
+    return f"{minutes}.{seconds:02}.{rest // 1000:03}.{rest % 1000:03}"
+
+
+_colour_setting = "auto"
+
+
+def set_colours(setting: str) -> None:
+    """``on``, ``off``, or ``auto``: at a terminal, unless the environment asks for none.
+
+    Raises UsageError for anything else.
+    """
+    global _colour_setting
+    words = {"on": "on", "enabled": "on", "true": "on", "1": "on", "auto": "auto", "-1": "auto"}
+    words |= dict.fromkeys(("off", "disabled", "false", "0"), "off")
+    if setting.lower() not in words:
+        raise UsageError(f"--log-colors is {setting!r}; give on, off or auto")
+    _colour_setting = words[setting.lower()]
 
 
 def _colours() -> bool:
+    if _colour_setting != "auto":
+        return _colour_setting == "on"
     plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
     return sys.stderr is not None and sys.stderr.isatty() and not plain

@@ -8,6 +8,8 @@ columns, so that every tile that is loaded is used twice.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from pyllama.kernels.language import Builder, Pointer, Value
@@ -96,7 +98,8 @@ def _move(k: Builder, operation: str, number: int, place: Pointer, row_bytes: Va
     k.call(f"llvm.x86.{operation}", None, k.const(i8, number), place.address, row_bytes)
 
 
-def store_pairs(k: Builder, even: Value, odd: Value, place: Pointer) -> None:
+def store_pairs(k: Builder, pair: Sequence[Value], place: Pointer) -> None:
     """Write a row of a right operand: 16 columns of two neighbouring elements, f32 each."""
+    even, odd = pair
     both = k.shuffle(even, odd, [i + side for i in range(EDGE) for side in (0, EDGE)])
     place.of(u16).store(0, k.isa.f32_to_bf16(k, both))

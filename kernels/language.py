@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 Number = int | float
 
 
-class _BFloatType(ir.types._BaseFloatType):
+class _BFloatType(ir.types._BaseFloatType):  # type: ignore[misc]
     """bfloat16, which llvmlite has no type for."""
 
     null = "0.0"

@@ -21,6 +21,12 @@ def host_features() -> frozenset[str]:
 
 
 @cache
+def host_triple() -> str:
+    """Architecture and system of this process, which decide how functions are called."""
+    return str(binding.get_process_triple())
+
+
+@cache
 def _target_machine(triple: str, cpu: str, features: str) -> binding.TargetMachine:
     binding.initialize_all_targets()
     binding.initialize_all_asmprinters()

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from pyllama.gguf.types import TensorType
 from pyllama.kernels.epilogue import finish
-from pyllama.kernels.formats import FORMATS, FloatFormat, QuantizedFormat
+from pyllama.kernels.formats import FORMATS, QuantizedFormat
 from pyllama.kernels.functions import silu
 from pyllama.kernels.isa.base import ISA
 from pyllama.kernels.kernel import Array, Fields, kernel
@@ -161,7 +161,7 @@ def _accumulate(
         depth = k.min(a.width - start, k.const(i64, DEPTH))
         with k.loop(count) as r:
             row = weights.at(r * a.row_bytes)
-            prefetch_rows(k, FORMATS[type], row, a.row_bytes, start, DEPTH)
+            prefetch_rows(k, type, row, a.row_bytes, start, DEPTH)
             _unpack(k, type, row, start, depth, panel.at(r * DEPTH))
         with k.loop(0, padded, tile) as t, k.loop(0, count, k.isa.tile_rows) as r:
             x = a.x.at(t * a.width + start * tile)
@@ -171,15 +171,15 @@ def _accumulate(
 
 def prefetch_rows(
     k: Builder,
-    fmt: FloatFormat | QuantizedFormat,
+    type: TensorType,
     row: Pointer,
     row_bytes: Value,
     start: Value,
     depth: int,
 ) -> None:
     """Ask for the same part of a row further on: the jumps from row to row are hard to foresee."""
-    place = row.at(row_bytes * PREFETCH_ROWS + fmt.bytes_of(start))
-    for line in range(0, int(fmt.bytes_of(depth)), LINE_BYTES):
+    place = row.at(row_bytes * PREFETCH_ROWS + start // type.block_size * type.block_bytes)
+    for line in range(0, depth // type.block_size * type.block_bytes, LINE_BYTES):
         k.prefetch(place, line, level=1)
 
 

@@ -10,7 +10,7 @@ from pyllama.errors import TargetError
 from pyllama.kernels.isa.arm import NEON
 from pyllama.kernels.isa.base import ISA
 from pyllama.kernels.isa.x86 import AMX, AVX2, AVX512, AVXVNNI
-from pyllama.kernels.llvm import host_features
+from pyllama.kernels.llvm import host_features, host_triple
 
 INSTRUCTION_SETS: tuple[type[ISA], ...] = (AMX, AVX512, AVXVNNI, AVX2, NEON)
 """Best first."""
@@ -52,10 +52,10 @@ def select(name: str | None = None) -> ISA:
         if not runnable:
             needs = " or ".join(sorted({AVX2.name, NEON.name}))
             raise TargetError(f"this processor is not supported: pyllama needs {needs}")
-        return runnable[0](host_features())
+        return runnable[0](host_features(), host_triple())
     for isa in runnable:
         if isa.name == name:
-            return isa(host_features())
+            return isa(host_features(), host_triple())
     if name in {isa.name for isa in INSTRUCTION_SETS}:
         raise TargetError(f"this processor cannot run {name}; it can run: {names}")
     known = ", ".join(isa.name for isa in INSTRUCTION_SETS)

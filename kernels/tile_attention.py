@@ -167,7 +167,7 @@ class _Work:
                         group = element // QUANTIZED_GROUP
                         x = x * block.scales.load(group * CELLS, CELLS).to(f32)
                     pair.append(x)
-                amx.store_pairs(k, *pair, tile.at(i * EDGE))
+                amx.store_pairs(k, pair, tile.at(i * EDGE))
 
     def arrange_values(self, type: CacheType, values: Pointer, cell: Value, cells: Value) -> None:
         """Two cells of values at a time, side by side; cells that nobody filled count as zero."""
@@ -183,7 +183,7 @@ class _Work:
                     filled = k.splat(c + side < cells, EDGE)
                     pair.append(k.select(filled, x, k.zero(x.type)))
                 tile = self.values.at(start * SPAN)
-                amx.store_pairs(k, *pair, tile.at(c * EDGE))
+                amx.store_pairs(k, pair, tile.at(c * EDGE))
 
     def score(self, cells: Value) -> None:
         """Scores of all rows with all cells."""

@@ -138,7 +138,7 @@ def gated_tile_matmul(
             pair.append(silu(k, gates.load(place, EDGE)) * ups.load(place, EDGE))
         n = first + r
         tile = (t // EDGE * (a.n_rows // DEPTH) + n // DEPTH) * TILE_BYTES
-        amx.store_pairs(k, *pair, a.out.at(tile + n % DEPTH // 2 * (DEPTH * 2)))
+        amx.store_pairs(k, pair, a.out.at(tile + n % DEPTH // 2 * (DEPTH * 2)))
 
 
 def _accumulate(
@@ -158,7 +158,7 @@ def _accumulate(
         with k.loop(count) as r:
             place = panel.at(r // EDGE * (EDGE * PANEL_DEPTH * 2) + r % EDGE * (DEPTH * 2))
             row = weights.at(r * a.row_bytes)
-            prefetch_rows(k, FORMATS[type], row, a.row_bytes, start, PANEL_DEPTH)
+            prefetch_rows(k, type, row, a.row_bytes, start, PANEL_DEPTH)
             _unpack(k, type, row, start, depth, place.of(u16))
         with k.loop(0, padded, BLOCK) as t, k.loop(0, count, BLOCK) as r:
             x = a.x.at((t // EDGE * depths + start // DEPTH) * TILE_BYTES)

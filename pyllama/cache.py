@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from pyllama.errors import CapacityError, UsageError
 from pyllama.graph import ops
-from pyllama.graph.cpu import CacheLayout
 from pyllama.graph.graph import Graph
+from pyllama.graph.mode import CacheLayout
 from pyllama.kernels.kv_cache import CACHE_TYPES, CELL_MULTIPLE, QUANTIZED_GROUP
 from pyllama.models.config import RopeConfig
 from pyllama.models.rope_table import depends_on_length, rope_table

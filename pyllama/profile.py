@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyllama.errors import TargetError, UsageError
-from pyllama.graph.cpu import Mode
 from pyllama.graph.describe import kind_of, layer_of
 from pyllama.graph.graph import Node
+from pyllama.graph.mode import Mode
 from pyllama.graph.plan import Launch, Plan
 from pyllama.graph.timing import launch_ticks, with_clocks
 from pyllama.graph.work import StepSize, Work, work_of

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from pyllama.cache import KVCache, RopeTable, cache_layout
 from pyllama.errors import CapacityError, UsageError
-from pyllama.graph.cpu import MATVEC_TOKENS, CacheLayout, Mode, plan_for_cpu
+from pyllama.graph.cpu import plan_for_cpu
+from pyllama.graph.mode import MATVEC_TOKENS, CacheLayout, Mode
 from pyllama.graph.plan import External, Plan
 from pyllama.model import Model
 from pyllama.step import Batch, BoundProgram

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyllama.cache import aligned_zeros
-from pyllama.graph.cpu import Mode
+from pyllama.graph.mode import Mode
 from pyllama.graph.plan import Buffer, External, Plan, Program
 from pyllama.kernels.jit import Library
 from pyllama.kernels.kernel import STEP

@@ -65,7 +65,18 @@ def test_a_wheel_runs_the_main_job_outside_the_checkout(installed: Path) -> None
     code = "import pyllama.kernels, pyllama.commands; print(pyllama.kernels.__file__)"
     where = subprocess.run([python, "-c", code], capture_output=True, text=True, cwd=installed)
     assert str(installed) in where.stdout, where.stderr
-    command = [python, "-m", "pyllama", "run", "-p", "def read_lines(path):", "-n", "8", "--temp", "0"]
+    command = [
+        python,
+        "-m",
+        "pyllama",
+        "run",
+        "-p",
+        "def read_lines(path):",
+        "-n",
+        "8",
+        "--temp",
+        "0",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, cwd=installed)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("def read_lines(path):")

@@ -9,7 +9,7 @@ from models.cases import CASES
 from models.tiny import write_tiny
 
 from pyllama.errors import CapacityError, Interrupted, UsageError
-from pyllama.graph.cpu import Mode
+from pyllama.graph.mode import Mode
 from pyllama.graph.work import Work
 from pyllama.model import Model
 from pyllama.profile import FEWEST, OpTime, Profile, profile

@@ -95,10 +95,6 @@ class QuantizedFormat:
         """Weights in a block."""
         return self.type.block_size
 
-    def bytes_of(self, weights: int | Value) -> int | Value:
-        """Bytes that so many weights, whole blocks, take."""
-        return weights // self.block_size * self.type.block_bytes
-
     def block(self, row: Pointer, index: Value | int) -> Block:
         """Block ``index`` of a row of weights."""
         k = row.k

@@ -23,10 +23,6 @@ class FloatFormat:
         """How ggml prints it; part of the names of kernels."""
         return self.type.label
 
-    def bytes_of(self, weights: int | Value) -> int | Value:
-        """Bytes that so many weights take."""
-        return weights * self.element.bytes
-
     def load(self, k: Builder, row: Pointer, index: Value | int, lanes: int) -> Value:
         """``lanes`` weights from ``index`` on, as f32."""
         return row.of(self.element, aligned=False).load(index, lanes).to(f32)

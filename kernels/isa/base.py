@@ -28,8 +28,10 @@ class ISA:
     tile_vectors = 2  # vectors of tokens in it
     has_tiles = False  # whether it multiplies tiles of bfloat16
 
-    def __init__(self, features: frozenset[str] = frozenset()) -> None:
-        """``features``: what the processor at hand has, in LLVM's names."""
+    def __init__(self, features: frozenset[str] = frozenset(), triple: str = "") -> None:
+        """``features``: what the processor has, in LLVM's names; ``triple``: its system's ABI."""
+        if triple:
+            self.triple = triple
         self.features = tuple(f for f in (*self.needs, *self.uses) if f in features)
 
     @property

@@ -73,7 +73,7 @@ class AVX512(AVX2):
         "avx512dq",
         "avx512vl",
     )
-    uses = ("avx512vnni", "avx512vbmi", "avx512bf16", "avx512fp16")
+    uses: tuple[str, ...] = ("avx512vnni", "avx512vbmi", "avx512bf16", "avx512fp16")
     vector_bytes = 64
     dot_lanes = 64
     tile_rows = 8

@@ -12,8 +12,8 @@ from enum import Enum
 from typing import Any
 
 from pyllama.graph import ops
-from pyllama.graph.cpu import Mode
 from pyllama.graph.graph import Graph, Node
+from pyllama.graph.mode import Mode
 from pyllama.graph.ops import Op, Tensor, Weight
 from pyllama.graph.plan import Buffer, External, Launch, Memory, Plan
 

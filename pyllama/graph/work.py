@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from pyllama.graph import ops
-from pyllama.graph.cpu import CacheLayout, Mode
 from pyllama.graph.graph import Node
+from pyllama.graph.mode import CacheLayout, Mode
 from pyllama.graph.ops import Weight
 from pyllama.kernels.kv_cache import CACHE_TYPES
 
@@ -62,6 +62,11 @@ def _linear(op: ops.Linear, node: Node, size: StepSize) -> Work:
     return Work(weight_bytes(op.weight), 2 * n_rows * n_out * n_in)
 
 
+def _gated_linear(op: ops.GatedLinear, node: Node, size: StepSize) -> Work:
+    gate, up = (_linear(ops.Linear(weight), node, size) for weight in (op.gate, op.up))
+    return gate + up
+
+
 def _attention(op: ops.Attention, node: Node, size: StepSize) -> Work:
     """Two products, of queries with keys and of weights with values, over what each token sees."""
     end = size.depth + size.mode.tokens
@@ -78,5 +83,6 @@ def _attention(op: ops.Attention, node: Node, size: StepSize) -> Work:
 _WORK: dict[type[ops.Op], Callable[[Any, Node, StepSize], Work]] = {
     ops.Embedding: _embedding,
     ops.Linear: _linear,
+    ops.GatedLinear: _gated_linear,
     ops.Attention: _attention,
 }

@@ -37,8 +37,8 @@ def cut(rendered: str, messages: list[dict[str, Any]], source: str) -> str:
     end = rendered.rfind(_MARK)
     if end < 0 or _last_text(messages[-1]["content"]).strip() not in rendered:
         raise TemplateError(source, "the template does not show the whole text of the last message")
-    text = rendered[:end]
-    return text if rendered.startswith(_MARK_AND_SPACE, end) else text.rstrip()
+    text = rendered[:end] if rendered.startswith(_MARK_AND_SPACE, end) else rendered[:end].rstrip()
+    return text.replace(_MARK_AND_SPACE, "").replace(_MARK, "")  # it may show the text twice
 
 
 def _text(part: object) -> str | None:

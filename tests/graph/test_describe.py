@@ -11,7 +11,7 @@ from models.cases import CASES
 from models.tiny import write_tiny
 
 from pyllama.cache import cache_layout
-from pyllama.graph.cpu import Mode, plan_for_cpu
+from pyllama.graph.cpu import plan_for_cpu
 from pyllama.graph.describe import (
     describe_graph,
     describe_plan,
@@ -19,6 +19,7 @@ from pyllama.graph.describe import (
     step_counts,
 )
 from pyllama.graph.dot import graph_dot, plan_dot
+from pyllama.graph.mode import Mode
 from pyllama.graph.plan import Plan
 from pyllama.model import Model
 from pyllama.session import Session

@@ -8,8 +8,9 @@ from models.cases import CASES
 from models.tiny import write_tiny
 
 from pyllama.cache import cache_layout
-from pyllama.graph.cpu import Mode, plan_for_cpu
+from pyllama.graph.cpu import plan_for_cpu
 from pyllama.graph.graph import Graph, make_node, verify
+from pyllama.graph.mode import Mode
 from pyllama.graph.ops import Add, Linear, Rows, SelectRows, SwiGLU, Tensor, Weight
 from pyllama.graph.passes import drop_unused, fold_residuals
 from pyllama.graph.plan import Buffer, Plan

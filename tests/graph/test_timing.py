@@ -7,7 +7,7 @@ import pytest
 from models.cases import CASES
 from models.tiny import write_tiny
 
-from pyllama.graph.cpu import Mode
+from pyllama.graph.mode import Mode
 from pyllama.graph.timing import launch_ticks, with_clocks
 from pyllama.kernels.clock import stamp
 from pyllama.kernels.isa.arm import NEON

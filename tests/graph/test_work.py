@@ -6,8 +6,8 @@ import pytest
 
 from pyllama.cache import cache_layout
 from pyllama.gguf import TensorType
-from pyllama.graph.cpu import Mode
 from pyllama.graph.graph import Node, make_node
+from pyllama.graph.mode import Mode
 from pyllama.graph.ops import Add, Attention, Embedding, Linear, Rows, SelectRows, Tensor, Weight
 from pyllama.graph.work import StepSize, Work, work_of
 

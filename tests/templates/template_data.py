@@ -166,7 +166,7 @@ OUR_OWN: dict[str, str] = {
 {{- ns.names|join(', ')|upper }} {{ '%d of %-5s|' % (ns.count, 'x') }}
 {{- '{:>4}{}{x!r}'.format(ns.count, 2, x='y') }}
 {%- set first = (messages|selectattr('role', 'equalto', 'user')|list|first) %}
-{{- first.content if first else 'nobody' }}
+{{- first.role if first else 'nobody' }}
 {%- for m in messages[::-1] %}{{ m.content|string|replace('a', 'o')|indent(2) }}{% endfor %}
 {%- for m in messages %}
     {%- if m.tool_calls is defined %}

@@ -8,8 +8,8 @@ from pyllama.kernels.attention import attend
 from pyllama.kernels.elementwise import add, embedding, rms_norm, select_rows, swiglu
 from pyllama.kernels.kernel import Kernel
 from pyllama.kernels.kv_cache import CACHE_TYPES, kv_store
-from pyllama.kernels.matmul import matmul, pack
-from pyllama.kernels.matvec import matvec
+from pyllama.kernels.matmul import gated_matmul, matmul, pack
+from pyllama.kernels.matvec import gated_matvec, matvec
 from pyllama.kernels.rope import STYLES, rope
 
 
@@ -34,6 +34,8 @@ def of_each_kind() -> list[Kernel]:
     return [
         *matvecs(*_FORMATS),
         *(matmul(type=t, rows="n_tokens", epilogue="residual") for t in batch),
+        *(gated_matmul(type=t, rows="n_tokens") for t in batch),
+        *(gated_matvec(type=t, columns=1, rows="n_tokens") for t in batch),
         *(embedding(type=t) for t in batch),
         *(kv_store(head_dim=64, key_type=t, value_type=t) for t in CACHE_TYPES),
         *(

@@ -157,12 +157,13 @@ def matvec_case(
     )
 
     def compare() -> None:
-        run.compare(_as_quantized(run.x[: run.judged]) if is_quantized(type) else run.x)
+        run.compare(as_quantized(run.x[: run.judged]) if is_quantized(type) else run.x)
 
     return Case(run.memory, launches, compare)
 
 
-def _as_quantized(x: NDArray[np.float32]) -> NDArray[np.float32]:
+def as_quantized(x: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Activations as a decode matmul reads them."""
     q, d = quantize_meaning(x)
     values: NDArray[np.float32] = q.reshape(*d.shape, -1) * d[..., None]
     return values.reshape(x.shape)

@@ -1,0 +1,82 @@
+"""Lowers matmuls: a decode matmul for a few tokens, tiles or float32 panels for a batch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pyllama.graph import ops
+from pyllama.graph.graph import Node
+from pyllama.graph.lowering import Lowering, row_bytes
+from pyllama.graph.plan import Argument, Buffer, External
+from pyllama.kernels import matmul, matvec, tiles
+
+
+def lower_linear(low: Lowering, op: ops.Linear, node: Node) -> None:
+    """A launch of the matmul that fits the mode, after one that prepares its activations."""
+    x, *residual = node.inputs
+    n_rows, width = op.weight.shape
+    arguments: dict[str, Argument] = {
+        "weights": External("weight", op.weight.name),
+        "row_bytes": row_bytes(op.weight),
+        "n_rows": n_rows,
+        "width": width,
+        "out": low.buffers[node.output],
+        "stride": n_rows,
+        "extra": 0,
+    }
+    epilogue = "none"
+    if op.bias is not None:
+        epilogue, arguments["extra"] = "bias", External("vector", op.bias.name)
+    elif residual:
+        epilogue, arguments["extra"] = "residual", low.buffers[residual[0]]
+    static = {"type": op.weight.type, "rows": x.rows.value, "epilogue": epilogue}
+    if low.mode.uses_matvec(x.rows):
+        arguments |= low.few_tokens(op.weight, x)
+        chunks = -(-n_rows // low.decode_rows(op.weight))
+        kernel = matvec.matvec(**static, columns=low.columns(x))
+    elif low.by_tiles(op.weight, x):
+        task_rows = low.tile_rows(n_rows)
+        arguments |= {"x": low.activations(x, "tiles"), "task_rows": task_rows}
+        low.needs_scratch(tiles.scratch_bytes(task_rows, low.mode.padded(x.rows)))
+        chunks = -(-n_rows // task_rows)
+        kernel = tiles.tile_matmul(**static)
+    else:
+        arguments["x"] = low.activations(x, "packed")
+        low.needs_scratch(matmul.scratch_bytes(low.mode.padded(x.rows)))
+        chunks = -(-n_rows // matmul.PANEL_ROWS)
+        kernel = matmul.matmul(**static)
+    low.launch(kernel, arguments, chunks=chunks, label=node.output.name)
+
+
+def lower_gated_linear(low: Lowering, op: ops.GatedLinear, node: Node) -> None:
+    """The same for two matrices; on tiles the result is packed for the matmul that reads it."""
+    (x,) = node.inputs
+    n_rows, width = op.gate.shape
+    arguments: dict[str, Argument] = {
+        "gate": External("weight", op.gate.name),
+        "up": External("weight", op.up.name),
+        "row_bytes": row_bytes(op.gate),
+        "n_rows": n_rows,
+        "width": width,
+        "out": low.buffers[node.output],
+    }
+    static: dict[str, Any] = {"type": op.gate.type, "rows": x.rows.value}
+    label = node.output.name
+    if low.mode.uses_matvec(x.rows):
+        arguments |= low.few_tokens(op.gate, x)
+        chunks = -(-n_rows // low.decode_rows(op.gate))
+        kernel = matvec.gated_matvec(**static, columns=low.columns(x))
+    elif low.by_tiles(op.gate, x) and low.feeds_tiles(node.output):
+        task_rows = low.tile_rows(n_rows) // 2
+        out = Buffer(f"{label}.tiles", tiles.packed_bytes(low.mode.padded(x.rows), n_rows))
+        low.prepared[node.output, "tiles"] = out
+        arguments |= {"x": low.activations(x, "tiles"), "task_rows": task_rows, "out": out}
+        low.needs_scratch(tiles.scratch_bytes(task_rows, low.mode.padded(x.rows), matrices=2))
+        chunks = -(-n_rows // task_rows)
+        kernel = tiles.gated_tile_matmul(**static)
+    else:
+        arguments |= {"x": low.activations(x, "packed"), "stride": n_rows}
+        low.needs_scratch(matmul.scratch_bytes(low.mode.padded(x.rows), matrices=2))
+        chunks = -(-n_rows // matmul.PANEL_ROWS)
+        kernel = matmul.gated_matmul(**static)
+    low.launch(kernel, arguments, chunks=chunks, label=label)

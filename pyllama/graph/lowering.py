@@ -1,0 +1,171 @@
+"""The state of lowering a graph to kernels, and the forms of activations that matmuls read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from pyllama.gguf.types import TensorType
+from pyllama.graph import ops
+from pyllama.graph.graph import Graph, Node
+from pyllama.graph.mode import CacheLayout, Mode
+from pyllama.graph.ops import Tensor, Weight
+from pyllama.graph.plan import Argument, Buffer, External, Launch
+from pyllama.kernels import activation, amx, matmul, tiles
+from pyllama.kernels.formats import FORMATS, QuantizedFormat
+from pyllama.kernels.isa.base import ISA
+from pyllama.kernels.kernel import Kernel
+
+TASK_BYTES = 1 << 19
+"""Weights that one task of a decode matmul reads at most. Starting a task costs about a
+microsecond, in which memory stands still, so tasks are as large as an even share allows."""
+
+TASKS_PER_THREAD = 4
+"""Tasks of a matmul for each thread, so that a slow core does not hold up the others."""
+
+MATVEC_COLUMNS = 4
+
+TILE_TASK_ROWS = 256
+"""Rows of weights that one task of a tile matmul unpacks at most. All tokens stream past them, so
+there must be many; panel and sums must fit the second cache."""
+
+
+class Lowering:
+    """The launches made so far, and what those to come need to know."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        mode: Mode,
+        cache: CacheLayout,
+        isa: ISA,
+        threads: int,
+        tile_tokens: int,
+    ) -> None:
+        self.graph, self.mode, self.cache, self.isa, self.threads = graph, mode, cache, isa, threads
+        self.tile_tokens = tile_tokens
+        self.launches: list[Launch] = []
+        self.buffers: dict[Tensor, Buffer] = {}
+        self.prepared: dict[tuple[Tensor, str], Buffer] = {}
+        self.scratch_bytes = 0
+
+    def make_buffer(self, node: Node) -> None:
+        """Memory for the output of a node."""
+        out = node.output
+        self.buffers[out] = Buffer(out.name, self.mode.padded(out.rows) * out.width * 4)
+
+    def by_tiles(self, weight: Weight, x: Tensor) -> bool:
+        """Whether a matmul runs on tiles: batches do, but float32 weights ask for float32."""
+        is_batch = not self.mode.uses_matvec(x.rows)
+        return is_batch and self.isa.has_tiles and weight.type is not TensorType.F32
+
+    def needs_scratch(self, n_bytes: int) -> None:
+        """Make sure that every worker has so much scratch memory."""
+        self.scratch_bytes = max(self.scratch_bytes, n_bytes)
+
+    def share(self, n_rows: int) -> int:
+        """Rows of weights that make one of a few tasks for each thread."""
+        return -(-n_rows // (self.threads * TASKS_PER_THREAD))
+
+    def tile_rows(self, n_rows: int) -> int:
+        """Rows of weights that one task of a tile matmul computes."""
+        return min(TILE_TASK_ROWS, _rounded(self.share(n_rows), 2 * amx.BLOCK))
+
+    def columns(self, x: Tensor) -> int:
+        """Tokens that share each block of weights in a decode matmul."""
+        return 1 if self.mode.rows(x.rows) == 1 else MATVEC_COLUMNS
+
+    def decode_rows(self, weight: Weight) -> int:
+        """Rows of weights that one task of a decode matmul computes."""
+        return max(4, min(self.share(weight.shape[0]), TASK_BYTES // row_bytes(weight)))
+
+    def few_tokens(self, weight: Weight, x: Tensor) -> dict[str, Argument]:
+        """What a decode matmul needs to know of its activations and tasks."""
+        is_quantized = isinstance(FORMATS[weight.type], QuantizedFormat)
+        return {
+            "x": self.activations(x, "int8" if is_quantized else "float"),
+            "record": activation.record_bytes(x.width) if is_quantized else x.width * 4,
+            "task_rows": self.decode_rows(weight),
+        }
+
+    def feeds_tiles(self, tensor: Tensor) -> bool:
+        """Whether nothing but tile matmuls read an activation, in whole tiles."""
+        if tensor.width % amx.DEPTH:
+            return False
+        users = self.graph.users(tensor)
+        return all(
+            isinstance(node.op, ops.Linear)
+            and node.inputs[0] is tensor
+            and tensor not in node.inputs[1:]
+            and self.by_tiles(node.op.weight, tensor)
+            for node in users
+        )
+
+    def launch(
+        self,
+        kernel: Kernel,
+        arguments: dict[str, Argument],
+        writes: tuple[str, ...] = ("out",),
+        **tasks: Any,
+    ) -> None:
+        """Append a launch; memory among the arguments that is not written is read."""
+        memory = {k: v for k, v in arguments.items() if isinstance(v, (Buffer, External))}
+        written = tuple(memory[name] for name in writes)
+        reads = tuple(v for k, v in memory.items() if k not in writes)
+        label = tasks.pop("label", kernel.symbol)
+        self.launches.append(Launch(kernel, arguments, reads, written, label, **tasks))
+
+    def by_row(self, node: Node, kernel: Kernel, **arguments: Argument) -> None:
+        """Append a launch with one task a row of the node's output."""
+        arguments["out"] = self.buffers[node.output]
+        self.launch(kernel, arguments, count=node.output.rows.value, label=node.output.name)
+
+    def activations(self, x: Tensor, form: str) -> Buffer:
+        """An activation in the form that a matmul reads; made once."""
+        key = (x, form)
+        if key not in self.prepared:
+            self.prepared[key] = _PREPARE[form](self, x)
+        return self.prepared[key]
+
+
+def _quantized(low: Lowering, x: Tensor) -> Buffer:
+    record = activation.record_bytes(x.width)
+    out = Buffer(f"{x.name}.int8", low.mode.padded(x.rows) * record)
+    arguments: dict[str, Argument] = {
+        "x": low.buffers[x], "out": out, "width": x.width, "record": record,
+    }  # fmt: skip
+    low.launch(activation.quantize(), arguments, count=x.rows.value, label=out.name)
+    return out
+
+
+def _packed(low: Lowering, x: Tensor) -> Buffer:
+    out = Buffer(f"{x.name}.packed", low.mode.padded(x.rows) * x.width * 4)
+    tile = matmul.tile_tokens(low.isa)
+    arguments: dict[str, Argument] = {"x": low.buffers[x], "out": out, "width": x.width}
+    low.launch(matmul.pack(), arguments, count=x.rows.value, group=tile, label=out.name)
+    return out
+
+
+def _tiled(low: Lowering, x: Tensor) -> Buffer:
+    out = Buffer(f"{x.name}.tiles", tiles.packed_bytes(low.mode.padded(x.rows), x.width))
+    arguments: dict[str, Argument] = {"x": low.buffers[x], "out": out, "width": x.width}
+    kernel = tiles.pack_tiles()
+    low.launch(kernel, arguments, count=x.rows.value, group=amx.EDGE, label=out.name)
+    return out
+
+
+_PREPARE: dict[str, Callable[[Lowering, Tensor], Buffer]] = {
+    "int8": _quantized,
+    "packed": _packed,
+    "tiles": _tiled,
+    "float": lambda low, x: low.buffers[x],
+}
+
+
+def row_bytes(weight: Weight) -> int:
+    """Bytes of a row of weights."""
+    return weight.shape[-1] // weight.type.block_size * weight.type.block_bytes
+
+
+def _rounded(n: int, multiple: int) -> int:
+    return -(-n // multiple) * multiple

@@ -1,0 +1,48 @@
+"""Texts that end a generation, found in a stream that arrives in pieces."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from pyllama.errors import UsageError
+
+
+class StopStrings:
+    """Passes text on, but never the beginning of what may become a stop string.
+
+    Of several that are found the one that begins first counts.
+    """
+
+    def __init__(self, strings: Collection[str] = ()) -> None:
+        """Raises UsageError for an empty string, which every text contains."""
+        if "" in strings:
+            raise UsageError("a stop string is empty; give at least one character")
+        self._strings = tuple(strings)
+        self._held = ""
+        self.found: str | None = None
+
+    def push(self, text: str) -> str:
+        """The text that can be shown now; once ``found`` is set, what precedes the stop string."""
+        self._held += text
+        starts = [(self._held.find(string), string) for string in self._strings]
+        begun = self._begun()
+        first = min(((at, string) for at, string in starts if at >= 0), default=None)
+        if first is not None and first[0] <= begun:
+            begun, self.found = first
+        shown, self._held = self._held[:begun], self._held[begun:]
+        return shown
+
+    def finish(self) -> str:
+        """What is still held back, when no more text comes; nothing where a string was found."""
+        rest, self._held = "" if self.found else self._held, ""
+        return rest
+
+    def _begun(self) -> int:
+        """Where the first stop string begins that the end of the text leaves unfinished."""
+        text = self._held
+        longest = max((len(string) for string in self._strings), default=1) - 1
+        for start in range(max(0, len(text) - longest), len(text)):
+            tail = text[start:]
+            if any(string.startswith(tail) and string != tail for string in self._strings):
+                return start
+        return len(text)

@@ -1,0 +1,38 @@
+"""Gate and up projections in one kernel, for every format."""
+
+from __future__ import annotations
+
+from operator import attrgetter
+
+import pytest
+from kernel_cases.gated import gated_matmul_case, gated_matvec_case, gated_tiles_case
+from kernel_cases.matmuls import Size, widths
+from kernel_cases.targets import TILES
+
+from pyllama.gguf.types import TensorType
+from pyllama.kernels.formats import FORMATS
+from pyllama.kernels.jit import Library
+
+NAME = attrgetter("name")
+SOME = (TensorType.F32, TensorType.F16, TensorType.Q8_0, TensorType.Q4_K, TensorType.IQ4_XS)
+
+
+@pytest.mark.parametrize("columns", [1, 4])
+@pytest.mark.parametrize("type", SOME, ids=NAME)
+def test_few_tokens(type: TensorType, columns: int, library: Library) -> None:
+    for n_rows, width, tokens in zip((1, 17, 33), widths(type), (columns, 1, 5), strict=False):
+        gated_matvec_case(type, Size(n_rows, width, tokens), columns).run(library)
+
+
+@pytest.mark.parametrize("type", SOME, ids=NAME)
+def test_batches(type: TensorType, library: Library) -> None:
+    for n_rows, width, tokens in zip((1, 64, 70), widths(type), (9, 16, 33), strict=False):
+        gated_matmul_case(library.isa, type, Size(n_rows, width, tokens)).run(library)
+
+
+@pytest.mark.parametrize("library", TILES, indirect=True)
+@pytest.mark.parametrize("type", FORMATS, ids=NAME)
+def test_tiles(type: TensorType, library: Library) -> None:
+    sizes = [(32, 9, 32), (96, 16, 64), (128, 33, 32)]
+    for (n_rows, tokens, task_rows), width in zip(sizes, widths(type), strict=False):
+        gated_tiles_case(type, Size(n_rows, width, tokens, task_rows)).run(library)
