@@ -66,9 +66,7 @@ _NO_EFFECT = (
     Foreign(("-ot", "--override-tensor"), _NO_GPU, "RULES", "LLAMA_ARG_OVERRIDE_TENSOR"),
     Foreign(("-cmoe", "--cpu-moe"), _NO_GPU, None, "LLAMA_ARG_CPU_MOE"),
     Foreign(("-ncmoe", "--n-cpu-moe"), _NO_GPU, "N", "LLAMA_ARG_N_CPU_MOE"),
-    Foreign(
-        ("-kvo/-nkvo", "--kv-offload/--no-kv-offload"), _NO_GPU, None, "LLAMA_ARG_KV_OFFLOAD"
-    ),
+    Foreign(("-kvo/-nkvo", "--kv-offload/--no-kv-offload"), _NO_GPU, None, "LLAMA_ARG_KV_OFFLOAD"),
     Foreign(("--op-offload/--no-op-offload",), _NO_GPU),
     Foreign(("-fit", "--fit"), _NO_GPU, "on|off", "LLAMA_ARG_FIT"),
     Foreign(("-fitt", "--fit-target"), _NO_GPU, "MIB", "LLAMA_ARG_FIT_TARGET"),

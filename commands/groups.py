@@ -67,5 +67,3 @@ def _parameters(group: type[Any]) -> Iterator[Parameter]:
 
 def _parameter(name: str, annotation: Any, default: Any) -> Parameter:
     return Parameter(name, Parameter.KEYWORD_ONLY, annotation=annotation, default=default)
-
-

@@ -42,22 +42,34 @@ def load_model(path: Path | None, isa: str | None) -> Model:
 
 
 def open_session(
-    model: Model, *, context: int | None, batch: int, ubatch: int, threads: int
+    model: Model,
+    *,
+    context: int | None,
+    batch: int,
+    ubatch: int,
+    threads: int,
+    threads_batch: int | None = None,
+    cache_types: tuple[str, str] = ("f16", "f16"),
 ) -> Session:
-    """A session with the sizes of ``-c``, ``-b``, ``-ub`` and ``-t``, and their defaults."""
+    """A session with the sizes of ``-c``, ``-b``, ``-ub``, ``-t`` and ``-tb``, and their defaults.
+
+    cache_types: of keys and of values.
+    """
     from pyllama.session import Session
     from pyllama.threads import default_threads
 
-    reason = "as asked"
-    if threads <= 0:
-        threads, reason = default_threads()
-    log.info("threads = %d (%s)", threads, reason)
+    default, reason = default_threads()
+    counts = [n if n > 0 else default for n in (threads, threads_batch or threads)]
+    log.info("threads = %d (%s)", counts[0], "as asked" if threads > 0 else reason)
     session = Session(
         model,
         context=context_size(context, model.config.context_length),
         batch=batch,
         ubatch=min(ubatch, batch),
-        threads=threads,
+        threads=counts[0],
+        threads_batch=counts[1],
+        cache_type=cache_types[0],
+        cache_type_v=cache_types[1],
     )
     library = model.library
     compiled, seconds = len(library.compiled), library.compile_seconds

@@ -15,6 +15,7 @@ Model = Annotated[
     typer.Option(
         "-m",
         "--model",
+        envvar="LLAMA_ARG_MODEL",
         metavar="FILE",
         help="GGUF model, or the first file of a split one.",
         show_default="the built-in model",
@@ -47,6 +48,7 @@ Context = Annotated[
     typer.Option(
         "-c",
         "--ctx-size",
+        envvar="LLAMA_ARG_CTX_SIZE",
         metavar="N",
         min=0,
         help="Tokens of context; 0 for all that the model was trained on.",
@@ -58,6 +60,7 @@ Threads = Annotated[
     typer.Option(
         "-t",
         "--threads",
+        envvar="LLAMA_ARG_THREADS",
         metavar="N",
         min=-1,
         max=512,
@@ -67,7 +70,12 @@ Threads = Annotated[
 Batch = Annotated[
     int,
     typer.Option(
-        "-b", "--batch-size", metavar="N", min=1, help="Prompt tokens given to the model at once."
+        "-b",
+        "--batch-size",
+        envvar="LLAMA_ARG_BATCH",
+        metavar="N",
+        min=1,
+        help="Prompt tokens given to the model at once.",
     ),
 ]
 Ubatch = Annotated[
@@ -75,6 +83,7 @@ Ubatch = Annotated[
     typer.Option(
         "-ub",
         "--ubatch-size",
+        envvar="LLAMA_ARG_UBATCH",
         metavar="N",
         min=1,
         help="Prompt tokens computed at once, at most the batch.",
@@ -95,7 +104,12 @@ Verbose = Annotated[
         "-v", "--verbose", "--log-verbose", help="Show the log, and tracebacks of failures."
     ),
 ]
-Perf = Annotated[bool, typer.Option("--perf/--no-perf", help="Show on stderr where the time went.")]
+Perf = Annotated[
+    bool,
+    typer.Option(
+        "--perf/--no-perf", envvar="LLAMA_ARG_PERF", help="Show on stderr where the time went."
+    ),
+]
 
 _FROM_MODEL = "{}, or what the model's file says"
 
@@ -124,6 +138,7 @@ TopK = Annotated[
     int | None,
     typer.Option(
         "--top-k",
+        envvar="LLAMA_ARG_TOP_K",
         metavar="N",
         help="Consider the N likeliest tokens; 0 for all.",
         show_default=_FROM_MODEL.format("40"),

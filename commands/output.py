@@ -9,9 +9,15 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pyllama.errors import FileError, UsageError
+
+if TYPE_CHECKING:
+    from pyllama.hub import Progress
 
 
 def write(text: str) -> None:
@@ -69,6 +75,50 @@ def _record_in_file(line: str) -> None:
     for handler in logging.getLogger("pyllama").handlers:
         if isinstance(handler, logging.FileHandler):
             handler.handle(record)
+
+
+@contextmanager
+def download_progress() -> Iterator[Callable[[Progress], None]]:
+    """Shows how far a download is: at a terminal a bar, elsewhere one line when it begins."""
+    if sys.stderr is None or not sys.stderr.isatty() or not _says_notes():
+        yield _announce_once()
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, TextColumn, TransferSpeedColumn
+    from rich.progress import Progress as Bar
+
+    text = TextColumn("{task.description}", markup=False)
+    columns = (text, BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    console = Console(stderr=True, no_color=not _colours())
+    with Bar(*columns, console=console, transient=True, refresh_per_second=5) as bar:
+        task = bar.add_task("", total=None, visible=False)
+
+        def report(progress: Progress) -> None:
+            file = progress.file.rpartition("/")[2]
+            bar.update(
+                task,
+                description="".join(c if c.isprintable() else "?" for c in file),
+                completed=progress.done,
+                total=progress.total,
+                visible=True,
+            )
+
+        yield report
+
+
+def _announce_once() -> Callable[[Progress], None]:
+    said: list[str] = []
+
+    def report(progress: Progress) -> None:
+        if not said:
+            said.append(progress.file)
+            note(f"downloading {progress.file}, {progress.total / 2**20:.1f} MiB in all")
+
+    return report
+
+
+def _says_notes() -> bool:
+    return logging.getLogger("pyllama").isEnabledFor(NOTE)
 
 
 def discard() -> None:

@@ -21,24 +21,42 @@ class Prompt:
     source: str
 
 
-def read_prompt(text: str | None, file: Path | None, *, escape: bool) -> Prompt:
-    """The prompt from ``-p``, from ``-f``, or from stdin where that is not a terminal.
+def read_prompt(
+    text: str | None, file: Path | None, *, escape: bool, binary_file: Path | None = None
+) -> Prompt:
+    """The prompt from ``-p``, ``-f`` or ``-bf``, or from stdin where that is not a terminal.
 
-    Of a file and of stdin one newline at the end is dropped. Raises UsageError where there is no
-    prompt or more than one, FileError for an unreadable file, PromptError for bad UTF-8.
+    Of a file and of stdin one newline at the end is dropped, but a binary file is taken as it is,
+    escapes included. Raises UsageError where there is no prompt or more than one, FileError for an
+    unreadable file, PromptError for bad UTF-8.
     """
-    if text is not None and file is not None:
-        raise UsageError("-p and -f both give the prompt; leave one of them out")
+    named = {"-p": text, "-f": file, "-bf": binary_file}
+    given = [name for name, value in named.items() if value is not None]
+    if len(given) > 1:
+        raise UsageError(f"{' and '.join(given)} all give the prompt; leave one of them")
+    if binary_file is not None:
+        data, source = read_file(binary_file)
+        return Prompt(decode(data, source), source)
     if text is not None:
-        # Bytes of the command line that are no UTF-8 arrive as surrogates.
-        data, source = text.encode("utf-8", "surrogateescape"), "-p"
+        data, source = argument_bytes(text), "-p"
     else:
-        data, source = _read_file(file) if file is not None else _read_stdin()
+        data, source = read_file(file) if file is not None else _read_stdin()
         data = data.removesuffix(b"\n")
     prompt = decode(data, source)
     return Prompt(
         decode(unescape(data), f"{source}, escapes replaced") if escape else prompt, source
     )
+
+
+def argument_text(text: str, source: str, *, escape: bool) -> str:
+    """An option's text, with escapes replaced; PromptError for bad UTF-8."""
+    data = argument_bytes(text)
+    return decode(unescape(data) if escape else data, source)
+
+
+def argument_bytes(text: str) -> bytes:
+    """The bytes of an argument: those that are no UTF-8 arrive as surrogates."""
+    return text.encode("utf-8", "surrogateescape")
 
 
 def unescape(data: bytes) -> bytes:
@@ -60,7 +78,8 @@ def decode(data: bytes, source: str) -> str:
         raise PromptError(f"{source}: not UTF-8 at {bad}; convert the text to UTF-8") from error
 
 
-def _read_file(path: Path) -> tuple[bytes, str]:
+def read_file(path: Path) -> tuple[bytes, str]:
+    """The bytes of a file, and its name; FileError where it cannot be read."""
     try:
         return path.read_bytes(), str(path)
     except OSError as error:

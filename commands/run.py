@@ -1,147 +1,166 @@
-"""``pyllama run``: continue a prompt, once."""
+"""``pyllama run``: continue a prompt, or answer a message, once."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from time import perf_counter
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
-from pyllama.commands import options, output
-from pyllama.commands.loading import load_model, open_session
-from pyllama.commands.prompt import Prompt, read_prompt
+from pyllama.commands import foreign, output
+from pyllama.commands.groups import grouped
+from pyllama.commands.log_options import LogOptions
+from pyllama.commands.machine_options import MachineOptions
+from pyllama.commands.model_options import ModelOptions, OverrideOptions
+from pyllama.commands.prompt_options import ChatOptions, PromptOptions
+from pyllama.commands.sampling_options import ConstraintOptions, SamplingOptions, make_sampler
+from pyllama.commands.text_options import CacheOptions, Format, LimitOptions, ResultOptions
 from pyllama.errors import CapacityError, PromptError
 
 if TYPE_CHECKING:
-    from pyllama.generate import Generation
+    from pyllama.commands.prompt import Prompt
+    from pyllama.commands.results import Writer
+    from pyllama.generate import Generation, Limits
     from pyllama.model import Model
     from pyllama.sampling import Sampler
     from pyllama.session import Session
 
 log = logging.getLogger(__name__)
 
-Predict = Annotated[
-    int,
-    typer.Option(
-        "-n",
-        "--predict",
-        "--n-predict",
-        metavar="N",
-        min=-2,
-        help="Tokens to generate at most; -1 until the text ends or the context is full.",
-    ),
-]
-DisplayPrompt = Annotated[
-    bool,
-    typer.Option("--display-prompt/--no-display-prompt", help="Write the prompt before the text."),
-]
-IgnoreEos = Annotated[
-    bool, typer.Option("--ignore-eos", help="Never choose a token that ends the text.")
-]
 
-
+@grouped(foreign.RUN)
 def run(
-    model: options.Model = None,
-    prompt: options.Prompt = None,
-    file: options.PromptFile = None,
-    predict: Predict = -1,
-    ctx_size: options.Context = None,
-    threads: options.Threads = -1,
-    batch_size: options.Batch = 2048,
-    ubatch_size: options.Ubatch = 512,
-    seed: options.Seed = -1,
-    temperature: options.Temperature = None,
-    top_k: options.TopK = None,
-    top_p: options.TopP = None,
-    min_p: options.MinP = None,
-    repeat_penalty: options.RepeatPenalty = None,
-    repeat_last_n: options.RepeatLastN = None,
-    presence_penalty: options.PresencePenalty = 0.0,
-    frequency_penalty: options.FrequencyPenalty = 0.0,
-    ignore_eos: IgnoreEos = False,
-    isa: options.Isa = None,
-    display_prompt: DisplayPrompt = True,
-    escape: options.Escape = True,
-    perf: options.Perf = True,
-    verbose: options.Verbose = False,
+    source: ModelOptions,
+    given: PromptOptions,
+    chat: ChatOptions,
+    limit: LimitOptions,
+    sampling: SamplingOptions,
+    constraints: ConstraintOptions,
+    result: ResultOptions,
+    machine: MachineOptions,
+    overrides: OverrideOptions,
+    cache: CacheOptions,
+    logs: LogOptions,
 ) -> None:
-    """Continue a prompt: write it and the text that the model adds to stdout."""
-    output.start_log(verbose=verbose)
-    text = read_prompt(prompt, file, escape=escape)
+    """Continue a prompt: write it and the text that the model adds to stdout.
+
+    With -cnv or -st the prompt is a message, and what is written is the answer to it.
+    """
+    del logs  # started already
+    if source.cache_list:
+        source.list_cached()
+        return
+    for group in (chat, result, cache):
+        group.check()
+    prompt = given.read()
+    path = source.find()
     start = perf_counter()
-    loaded = load_model(model, isa)
-    session = open_session(
-        loaded, context=ctx_size, batch=batch_size, ubatch=ubatch_size, threads=threads
-    )
+    model = overrides.load(path, source.isa)
+    session = machine.open(model)
     load = perf_counter() - start
-    given = {
-        "seed": seed,
-        "temperature": temperature,
-        "top_k": top_k,
-        "top_p": top_p,
-        "min_p": min_p,
-        "repeat_penalty": repeat_penalty,
-        "repeat_last_n": repeat_last_n,
-        "presence_penalty": presence_penalty,
-        "frequency_penalty": frequency_penalty,
-    }
-    sampler = _make_sampler(loaded, given, ignore_eos=ignore_eos)
-    generation = _start(session, text, sampler, predict)
+    if chat.is_used:
+        prompt = chat.render(model, prompt, escape=given.escape)
+    tokens = _encode(model, prompt, verbose=given.verbose_prompt)
+    work = _Work(session, tokens, cache)
+    generation = work.start(
+        prompt,
+        make_sampler(model, sampling, constraints),
+        limit.limits(model.tokenizer, tokens, escape=given.escape),
+        result,
+    )
+    is_shown = not chat.is_used if given.display_prompt is None else given.display_prompt
+    writer = _writer(model, prompt, tokens, load, result, is_shown=is_shown)
     try:
-        _write_text(generation, session, text.text if display_prompt else "")
+        work.write(generation, writer)
     finally:
-        if perf:
+        if result.perf:
             from pyllama.commands.perf import perf_block
 
             output.note(perf_block(generation.timings, load))
 
 
-def _make_sampler(model: Model, given: Mapping[str, float | None], *, ignore_eos: bool) -> Sampler:
-    from pyllama.sampling import Sampler, SamplingParams
-
-    params = SamplingParams.for_model(model.path, model.metadata, given)
-    sampler = Sampler.from_params(params, model.tokenizer.end_of_generation if ignore_eos else ())
-    log.info("sampler seed: %d", sampler.seed)
-    log.info("sampler params: %s", params)
-    log.info("sampler chain: %s", sampler)
-    return sampler
-
-
-def _start(session: Session, prompt: Prompt, sampler: Sampler, predict: int) -> Generation:
-    """Begin the generation; a prompt that cannot be used is named by its source."""
-    from pyllama.generate import generate
-
-    tokenizer = session.model.tokenizer
+def _encode(model: Model, prompt: Prompt, *, verbose: bool) -> list[int]:
+    tokenizer = model.tokenizer
     tokens = tokenizer.encode(prompt.text, add_special=True, parse_special=True)
     if tokenizer.doubles_bos(tokens):
         log.warning("%s begins with a BOS token, and one was added: there are two", prompt.source)
-    log.info(
-        "generate: n_ctx = %d, n_prompt = %d, n_predict = %d",
-        session.context,
-        len(tokens),
-        predict,
-    )
-    try:
-        return generate(session, tokens, sampler, predict)
-    except (CapacityError, PromptError) as error:
-        raise type(error)(f"{prompt.source}: {error}") from error
+    if verbose:
+        from pyllama.commands.results import listing
+
+        output.note(listing(tokenizer, tokens))
+    return tokens
 
 
-def _write_text(generation: Generation, session: Session, echo: str) -> None:
-    """Write the text as it is made, and always one newline after it."""
-    from pyllama.generate import Finish, FinishReason
-    from pyllama.interrupt import interruptible
+def _writer(
+    model: Model,
+    prompt: Prompt,
+    tokens: list[int],
+    load: float,
+    result: ResultOptions,
+    *,
+    is_shown: bool,
+) -> Writer:
+    from pyllama.commands.results import JsonWriter, TextWriter
 
-    reason = None
-    try:
-        with interruptible(session.abort):
-            output.write(echo)
-            for event in generation:
-                output.write(event.text)
-                reason = event.reason if isinstance(event, Finish) else None
-    finally:
-        output.write("\n")
-    if reason is FinishReason.CONTEXT:
-        log.warning("the context of %d tokens is full (-c)", session.context)
+    if result.output_format is Format.TEXT:
+        return TextWriter(prompt.text if is_shown else "")
+    about = {"model": str(model.path), "prompt": prompt.text, "prompt_tokens": tokens}
+    return JsonWriter(model.tokenizer, about, load)
+
+
+class _Work:
+    """A session that continues tokens, and the file that keeps what it has evaluated."""
+
+    def __init__(self, session: Session, tokens: list[int], options: CacheOptions) -> None:
+        self._session, self._tokens, self._options = session, tokens, options
+        self._cache = options.open()
+        self._cached = self._cache.restore(session, tokens) if self._cache else 0
+
+    def start(
+        self, prompt: Prompt, sampler: Sampler, limits: Limits, result: ResultOptions
+    ) -> Generation:
+        """Begin; a prompt that cannot be used is named by its source."""
+        from pyllama.generate import generate
+
+        log.info(
+            "generate: n_ctx = %d, n_prompt = %d, n_cached = %d, n_predict = %d, n_keep = %d",
+            self._session.context,
+            len(self._tokens),
+            self._cached,
+            limits.max_tokens,
+            limits.keep,
+        )
+        try:
+            return generate(
+                self._session,
+                self._tokens,
+                sampler,
+                limits=limits,
+                cached=self._cached,
+                logprobs=result.logprobs,
+                special=result.special,
+            )
+        except (CapacityError, PromptError) as error:
+            raise type(error)(f"{prompt.source}: {error}") from error
+
+    def write(self, generation: Generation, writer: Writer) -> None:
+        """Write the result as it is made, and the file."""
+        from pyllama.generate import Finish, FinishReason, Prefilled
+        from pyllama.interrupt import interruptible
+
+        try:
+            with interruptible(self._session.abort):
+                writer.begin()
+                for event in generation:
+                    writer.add(event)
+                    if isinstance(event, Prefilled) and self._cached < len(self._tokens) - 1:
+                        self._save(self._tokens)
+            if self._options.prompt_cache_all:
+                self._save(generation.tokens)
+        finally:
+            writer.end()
+        if isinstance(event, Finish) and event.reason is FinishReason.CONTEXT:
+            log.warning("the context of %d tokens is full (-c)", self._session.context)
+
+    def _save(self, tokens: list[int]) -> None:
+        if self._cache is not None and not self._options.prompt_cache_ro:
+            self._cache.save(self._session, tokens)

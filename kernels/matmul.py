@@ -54,9 +54,12 @@ def transpose(k: Builder, rows: list[Value]) -> list[Value]:
 
 
 @kernel(x=Array(f32), out=Array(f32), width=i64)
-def pack(k: Builder, a: Fields, step: Fields, *, task: Value, thread: Value) -> None:
-    """x: (tokens, width) -> tiles of tokens, element by element. One task a tile."""
-    tokens, lanes = tile_tokens(k.isa), k.f32_lanes
+def pack(k: Builder, a: Fields, step: Fields, *, task: Value, thread: Value, tokens: int) -> None:
+    """x: (tokens, width) -> tiles of tokens, element by element. One task a tile.
+
+    Elements are 32 bits of any kind.
+    """
+    lanes = k.f32_lanes
     tile = a.out.at(task * tokens * a.width)
     whole = a.width // lanes * lanes
     for first in range(0, tokens, lanes):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,7 +11,7 @@ from pyllama.errors import CapacityError, UsageError
 from pyllama.graph import ops
 from pyllama.graph.graph import Graph
 from pyllama.graph.mode import CacheLayout
-from pyllama.kernels.kv_cache import CACHE_TYPES, CELL_MULTIPLE, QUANTIZED_GROUP
+from pyllama.kernels.kv_cache import CACHE_TYPES, CELL_MULTIPLE, CELLS, QUANTIZED_GROUP
 from pyllama.models.config import RopeConfig
 from pyllama.models.rope_table import depends_on_length, rope_table
 
@@ -47,6 +49,8 @@ class KVCache:
 
     def __init__(self, graph: Graph, layout: CacheLayout) -> None:
         self._memory: dict[tuple[str, str], NDArray[np.uint8]] = {}
+        self._heads: dict[tuple[str, str], int] = {}
+        self._layout = layout
         for node in graph.nodes:
             op = node.op
             if not isinstance(op, ops.Attention):
@@ -59,10 +63,22 @@ class KVCache:
                     )
                 n_bytes = layout.layer_bytes(type, op.kv_heads, op.head_dim)
                 self._memory[kind, str(op.layer)] = aligned_zeros(n_bytes, f"a cache of {kind}")
+                self._heads[kind, str(op.layer)] = op.kv_heads
 
     def address(self, kind: str, layer: str) -> int:
         """Where the ``keys`` or ``values`` of a layer begin."""
         return int(self._memory[kind, layer].ctypes.data)
+
+    def cells(self, count: int) -> Iterator[NDArray[np.uint8]]:
+        """The memory of the first sequence's first cells, of all layers in turn.
+
+        Views (kv_heads, groups, bytes) uint8, a group being CELLS cells; the last one may hold
+        cells beyond ``count``.
+        """
+        groups = -(-count // CELLS)
+        for place, memory in self._memory.items():
+            slab = memory.reshape(self._layout.sequences, self._heads[place], -1)[0]
+            yield slab.reshape(len(slab), self._layout.capacity // CELLS, -1)[:, :groups]
 
     @property
     def n_bytes(self) -> int:

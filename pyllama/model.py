@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Mapping
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -36,16 +38,23 @@ class Model:
     Sessions of any number of threads may share it.
     """
 
-    def __init__(self, file: GGUFFile, isa: str | None = None) -> None:
+    def __init__(
+        self,
+        file: GGUFFile,
+        isa: str | None = None,
+        overrides: Mapping[str, str | int | float | bool] | None = None,
+    ) -> None:
         """Use ``load``."""
         self.path: Path = file.path
-        self.metadata: Mapping[str, Any] = file.metadata
         name = file.metadata.get("general.architecture")
+        given = {_full_key(key, name): value for key, value in (overrides or {}).items()}
+        self.metadata: Mapping[str, Any] = MappingProxyType({**file.metadata, **given})
+        name = self.metadata.get("general.architecture")
         if isinstance(name, str) and name not in ARCHITECTURES:  # its keys may be others, too
             known = ", ".join(sorted(ARCHITECTURES))
             problem = f"unknown architecture {quoted(name)}"
             raise ModelError(file.path, problem, f"pyllama runs: {known}")
-        self.config: ModelConfig = read_config(file.path, file.metadata)
+        self.config: ModelConfig = read_config(file.path, self.metadata)
         architecture = ARCHITECTURES[self.config.architecture]
         self._file = file
         self._check_vocabulary()
@@ -57,14 +66,20 @@ class Model:
         self._lock = threading.Lock()
 
     @classmethod
-    def load(cls, path: str | PathLike[str], isa: str | None = None) -> Model:
+    def load(
+        cls,
+        path: str | PathLike[str],
+        isa: str | None = None,
+        overrides: Mapping[str, str | int | float | bool] | None = None,
+    ) -> Model:
         """Open a GGUF file; of a split one, its first part.
 
-        ``isa`` forces an instruction set. Raises FileError for a file that cannot be read,
-        ModelError for one that is no model that pyllama runs, TargetError for an instruction set
-        that this machine does not have.
+        ``isa`` forces an instruction set. ``overrides`` take the place of the file's metadata; a
+        key that begins with a dot goes behind the architecture's name. Raises FileError for a file
+        that cannot be read, ModelError for one that is no model that pyllama runs, TargetError for
+        an instruction set that this machine does not have.
         """
-        return cls(GGUFFile.open(path), isa)
+        return cls(GGUFFile.open(path), isa, overrides)
 
     @property
     def name(self) -> str:
@@ -79,7 +94,7 @@ class Model:
     @cached_property
     def tokenizer(self) -> Tokenizer:
         """The tokenizer, built when it is first asked for."""
-        return Tokenizer.from_gguf(self._file)
+        return Tokenizer.from_metadata(self.metadata, str(self.path))
 
     def _check_vocabulary(self) -> None:
         embedding = self._file.tensors.get(EMBEDDING)
@@ -98,6 +113,18 @@ class Model:
     def n_bytes(self) -> int:
         """Bytes of all tensors."""
         return sum(info.n_bytes for info in self._file.tensors.values())
+
+    @cached_property
+    def fingerprint(self) -> bytes:
+        """32 bytes that tell models apart: of the configuration, and a page of every tensor.
+
+        Fine-tuned siblings differ in their weights alone, and nearly always in all of them.
+        """
+        digest = hashlib.sha256(repr((self.config, self.n_vocab)).encode())
+        for name, info in self._file.tensors.items():
+            digest.update(repr((name, info.shape, info.type, info.n_bytes)).encode())
+            digest.update(self._file.data(name)[:4096].tobytes())
+        return digest.digest()
 
     def weight(self, name: str) -> NDArray[np.uint8]:
         """The bytes of a tensor, mapped."""
@@ -139,3 +166,7 @@ class Model:
             if threads not in self._pools:
                 self._pools[threads] = WorkerPool(self.library, threads)
             return self._pools[threads]
+
+
+def _full_key(key: str, architecture: object) -> str:
+    return f"{architecture}{key}" if key.startswith(".") else key

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from pyllama.graph.mode import MATVEC_TOKENS, CacheLayout, Mode
 from pyllama.graph.plan import External, Plan
 from pyllama.model import Model
 from pyllama.step import Batch, BoundProgram
-from pyllama.threads import default_threads
+from pyllama.threads import WorkerPool, default_threads
 
 Tokens = Sequence[int] | NDArray[np.integer]
 
@@ -37,12 +37,14 @@ class Session:
         cache_type: str = "f16",
         cache_type_v: str | None = None,
         sequences: int = 1,
+        threads_batch: int | None = None,
     ) -> None:
         """Allocate memory and compile what is not compiled yet.
 
         context: positions that each of ``sequences`` may have. batch, ubatch: tokens that are
         handed over and computed at a time. cache_type: ``f32``, ``f16``, ``bf16`` or ``q8_0``, for
-        keys, and for values unless ``cache_type_v`` differs.
+        keys, and for values unless ``cache_type_v`` differs. threads: by default as many as suit
+        the machine; for steps of several tokens ``threads_batch``, by default the same.
 
         Raises UsageError for sizes out of range, CapacityError when there is not enough memory.
         """
@@ -53,6 +55,7 @@ class Session:
         self.ubatch = min(ubatch, batch, context)
         self.lengths = [0] * sequences
         self._workers = model.workers(threads or default_threads()[0])
+        self._batch_workers = model.workers(threads_batch or self._workers.threads)
         self._layout = cache_layout(context, sequences, cache_type, cache_type_v or cache_type)
         self._cache = KVCache(model.graph, self._layout)
         self._rope = RopeTable(model.config.rope, context, model.rope_factors)
@@ -116,9 +119,27 @@ class Session:
         """Forget all tokens of all sequences."""
         self.lengths = [0] * len(self.lengths)
 
+    def state(self, length: int) -> Iterator[NDArray[np.uint8]]:
+        """Cached keys and values of the first sequence's first tokens, layer by layer.
+
+        Views (kv_heads, groups, bytes) uint8 of the session's own memory, a group being CELLS
+        tokens; of order and sizes that depend on model, cache types and ``length`` alone. Raises
+        UsageError for more tokens than fit.
+        """
+        if not 0 <= length <= self.context:
+            raise UsageError(f"{length} tokens do not fit into a context of {self.context}")
+        return self._cache.cells(length)
+
+    def restore(self, length: int, pieces: Iterable[NDArray[np.uint8]]) -> None:
+        """Let the first sequence hold ``length`` tokens, whose ``state`` was the ``pieces``."""
+        for own, saved in zip(self.state(length), pieces, strict=True):
+            own[:] = saved
+        self.lengths[0] = length
+
     def abort(self) -> None:
         """Make a running ``evaluate`` raise Interrupted soon; may be called from any thread."""
-        self._workers.abort(self)
+        for pool in (self._workers, self._batch_workers):
+            pool.abort(self)
 
     def _check(self, ids: NDArray[np.int64], start: int) -> None:
         n_vocab = self.model.n_vocab
@@ -139,8 +160,11 @@ class Session:
     def _step(self, batch: Batch, mode: Mode) -> NDArray[np.float32]:
         """Logits (outputs, n_vocab) of one step."""
         program = self._program(mode)
-        self._workers.run(program.program, program.prepare(batch), owner=self)
+        self._pool(mode).run(program.program, program.prepare(batch), owner=self)
         return program.logits[: len(batch.outputs)].copy()
+
+    def _pool(self, mode: Mode) -> WorkerPool:
+        return self._workers if mode.tokens == 1 else self._batch_workers
 
     def _program(self, mode: Mode) -> BoundProgram:
         if mode not in self._programs:
@@ -150,12 +174,14 @@ class Session:
     def plan(self, mode: Mode) -> Plan:
         """What a step of a mode launches, with memory assigned."""
         isa = self.model.library.isa
-        return plan_for_cpu(self.model.graph, mode, self._layout, isa, self.threads)
+        threads = self._pool(mode).threads
+        return plan_for_cpu(self.model.graph, mode, self._layout, isa, threads)
 
     def bind(self, plan: Plan, mode: Mode) -> BoundProgram:
         """A plan for the mode with memory of its own and addresses."""
         model = self.model
-        return BoundProgram(plan, mode, model.library, self.threads, model.n_vocab, self.external)
+        threads = self._pool(mode).threads
+        return BoundProgram(plan, mode, model.library, threads, model.n_vocab, self.external)
 
     def rehearse(self, program: BoundProgram, tokens: Tokens) -> None:
         """Compute a step of tokens that follow the first sequence, which does not keep them.
@@ -166,7 +192,7 @@ class Session:
         self._check(ids, start)
         self._rope.prepare(start, start + len(ids))
         batch = Batch.of_neighbours(ids, start, sequence=0, all_logits=False)
-        self._workers.run(program.program, program.prepare(batch), owner=self)
+        self._pool(program.mode).run(program.program, program.prepare(batch), owner=self)
 
     def external(self, memory: External) -> int:
         """Address of memory that a plan refers to by name."""
@@ -187,5 +213,5 @@ class Session:
 
     @property
     def threads(self) -> int:
-        """Number of threads."""
+        """Number of threads of a step of one token."""
         return self._workers.threads

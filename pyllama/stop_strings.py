@@ -24,18 +24,20 @@ class StopStrings:
     def push(self, text: str) -> str:
         """The text that can be shown now; once ``found`` is set, what precedes the stop string."""
         self._held += text
-        starts = [(self._held.find(string), string) for string in self._strings]
-        begun = self._begun()
-        first = min(((at, string) for at, string in starts if at >= 0), default=None)
-        if first is not None and first[0] <= begun:
-            begun, self.found = first
-        shown, self._held = self._held[:begun], self._held[begun:]
-        return shown
+        return self._show(until=self._begun())
 
     def finish(self) -> str:
         """What is still held back, when no more text comes; nothing where a string was found."""
-        rest, self._held = "" if self.found else self._held, ""
-        return rest
+        return "" if self.found else self._show(until=len(self._held))
+
+    def _show(self, until: int) -> str:
+        """The held text up to ``until``, or up to a stop string that begins before."""
+        starts = [(self._held.find(string), string) for string in self._strings]
+        first = min(((at, string) for at, string in starts if at >= 0), default=None)
+        if first is not None and first[0] <= until:
+            until, self.found = first
+        shown, self._held = self._held[:until], self._held[until:]
+        return shown
 
     def _begun(self) -> int:
         """Where the first stop string begins that the end of the text leaves unfinished."""

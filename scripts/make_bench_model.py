@@ -17,9 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyllama.gguf import GGUFWriter, TensorType, tensor_bytes
+from pyllama.gguf.file_types import FILE_TYPE_KEY, FileType
 from pyllama.quants import FORMATS
 
 SLAB_BYTES = 1 << 24
+
+FILE_TYPES = {t.name.lower(): t for t in FileType} | {"q4_k": FileType.Q4_K_S}
 
 
 @dataclass(frozen=True)
@@ -81,9 +84,20 @@ def vectors(shape: Shape) -> Iterator[tuple[str, int]]:
 
 
 def type_of(name: str, mix: str, shape: Shape) -> TensorType:
-    """The type of a matrix in a mix."""
-    if mix != "q4_k_m":
-        return TensorType[mix.upper()]
+    """The type of a matrix in a mix; rows of no whole blocks fall back as llama.cpp's do."""
+    type = TensorType[mix.upper()] if mix != "q4_k_m" else _q4_k_m(name, shape)
+    columns = dict(matrices(shape))[name][1]
+    return type if columns % type.block_size == 0 else FALLBACKS.get(type, TensorType.F16)
+
+
+FALLBACKS = {
+    TensorType.Q4_K: TensorType.Q5_0,
+    TensorType.Q5_K: TensorType.Q5_1,
+    TensorType.Q6_K: TensorType.Q8_0,
+}
+
+
+def _q4_k_m(name: str, shape: Shape) -> TensorType:
     is_output = name == ("token_embd.weight" if shape.tied else "output.weight")
     layer = int(name.split(".")[1]) if name.startswith("blk.") else -1
     eighth = shape.layers // 8
@@ -136,7 +150,7 @@ def write_model(path: Path, shape: Shape, mix: str, seed: int = 0) -> None:
         f"{prefix}.attention.layer_norm_rms_epsilon": 1e-5,
         f"{prefix}.rope.dimension_count": shape.head_dim,
         f"{prefix}.rope.freq_base": shape.rope_base,
-        "general.file_type": 7,
+        FILE_TYPE_KEY: int(FILE_TYPES.get(mix, FileType.F32)),
         "tokenizer.ggml.model": "gpt2",
         "tokenizer.ggml.pre": "llama-bpe",
         "tokenizer.ggml.tokens": _byte_tokens() + [f"w{i}" for i in range(256, shape.vocabulary)],

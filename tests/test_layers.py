@@ -27,7 +27,13 @@ LAYERS = (
         "pyllama.threads",
         "pyllama.tokenizers",
     ),
-    ("pyllama.generate", "pyllama.hub", "pyllama.profile"),
+    (
+        "pyllama.generate",
+        "pyllama.hub",
+        "pyllama.profile",
+        "pyllama.prompt_cache",
+        "pyllama.stop_strings",
+    ),
     ("pyllama", "pyllama.__init__"),
     ("pyllama.commands", "pyllama.__main__"),
 )

@@ -26,6 +26,8 @@ class ISA:
     dot_lanes = 32  # bytes that one dot product instruction takes at most
     tile_rows = 4  # rows of weights in a register tile of the batch matmul
     tile_vectors = 2  # vectors of tokens in it
+    byte_rows = 4  # the same of a register tile of integer dot products
+    byte_vectors = 2
     has_tiles = False  # whether it multiplies tiles of bfloat16
 
     def __init__(self, features: frozenset[str] = frozenset(), triple: str = "") -> None:
@@ -35,6 +37,11 @@ class ISA:
         self.features = tuple(f for f in (*self.needs, *self.uses) if f in features)
 
     @property
+    def dots_whole_bytes(self) -> bool:
+        """Whether ``dot`` takes u8 up to 255."""
+        return False
+
+    @property
     def key(self) -> str:
         """Name and features, which together decide what code is emitted."""
         return "+".join((self.name, *self.features))
@@ -42,7 +49,8 @@ class ISA:
     def dot(self, k: Builder, total: Value, w: Value, x: Value) -> Value:
         """``total[i] + sum of w[4i+j] * x[4i+j] for j in 0..3``.
 
-        total: (n,) i32; w: (4n,) u8 up to 127, or i8 above -128; x: (4n,) i8 above -128.
+        total: (n,) i32; w: (4n,) u8 up to 127 (255 where ``dots_whole_bytes``), or i8 above -128;
+        x: (4n,) i8 above -128.
         """
         products = w.to(i16) * x.to(i16)
         lanes = range(0, products.type.lanes, 2)

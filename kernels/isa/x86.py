@@ -20,6 +20,8 @@ class AVX2(ISA):
     vector_bytes = 32
     tile_rows = 4
     tile_vectors = 3
+    byte_rows = 2
+    byte_vectors = 2
 
     def dot(self, k: Builder, total: Value, w: Value, x: Value) -> Value:
         if w.type.kind == "i":  # maddubs wants its first operand unsigned: move w's sign to x
@@ -54,6 +56,10 @@ class AVXVNNI(AVX2):
     name = "avxvnni"
     needs: tuple[str, ...] = (*AVX2.needs, "avxvnni")
 
+    @property
+    def dots_whole_bytes(self) -> bool:
+        return True
+
     def dot(self, k: Builder, total: Value, w: Value, x: Value) -> Value:
         if w.type.kind == "i":
             w, x = self._absolute(k, w), self._signed_like(k, x, w)
@@ -78,6 +84,12 @@ class AVX512(AVX2):
     dot_lanes = 64
     tile_rows = 8
     tile_vectors = 2
+    byte_rows = 4
+    byte_vectors = 3
+
+    @property
+    def dots_whole_bytes(self) -> bool:
+        return "avx512vnni" in self.features
 
     def dot(self, k: Builder, total: Value, w: Value, x: Value) -> Value:
         lanes = w.type.lanes

@@ -8,7 +8,8 @@ from pyllama.graph import ops
 from pyllama.graph.graph import Node
 from pyllama.graph.lowering import Lowering, row_bytes
 from pyllama.graph.plan import Argument, Buffer, External
-from pyllama.kernels import matmul, matvec, tiles
+from pyllama.kernels import activation, int8_matmul, matmul, matvec, tiles
+from pyllama.kernels.types import f32
 
 
 def lower_linear(low: Lowering, op: ops.Linear, node: Node) -> None:
@@ -40,6 +41,12 @@ def lower_linear(low: Lowering, op: ops.Linear, node: Node) -> None:
         low.needs_scratch(tiles.scratch_bytes(task_rows, low.mode.padded(x.rows)))
         chunks = -(-n_rows // task_rows)
         kernel = tiles.tile_matmul(**static)
+    elif int8_matmul.fits(low.isa, op.weight.type):
+        words = activation.record_bytes(width) // f32.bytes
+        arguments |= {"x": low.activations(x, "packed int8"), "words": words}
+        low.needs_scratch(int8_matmul.scratch_bytes(low.mode.padded(x.rows)))
+        chunks = -(-n_rows // int8_matmul.PANEL_ROWS)
+        kernel = int8_matmul.int8_matmul(**static)
     else:
         arguments["x"] = low.activations(x, "packed")
         low.needs_scratch(matmul.scratch_bytes(low.mode.padded(x.rows)))
@@ -74,6 +81,13 @@ def lower_gated_linear(low: Lowering, op: ops.GatedLinear, node: Node) -> None:
         low.needs_scratch(tiles.scratch_bytes(task_rows, low.mode.padded(x.rows), matrices=2))
         chunks = -(-n_rows // task_rows)
         kernel = tiles.gated_tile_matmul(**static)
+    elif int8_matmul.fits(low.isa, op.gate.type):
+        words = activation.record_bytes(width) // f32.bytes
+        x8 = low.activations(x, "packed int8")
+        arguments |= {"x": x8, "words": words, "stride": n_rows}
+        low.needs_scratch(int8_matmul.scratch_bytes(low.mode.padded(x.rows), matrices=2))
+        chunks = -(-n_rows // int8_matmul.PANEL_ROWS)
+        kernel = int8_matmul.gated_int8_matmul(**static)
     else:
         arguments |= {"x": low.activations(x, "packed"), "stride": n_rows}
         low.needs_scratch(matmul.scratch_bytes(low.mode.padded(x.rows), matrices=2))

@@ -11,10 +11,11 @@ from pyllama.graph.graph import Graph, Node
 from pyllama.graph.mode import CacheLayout, Mode
 from pyllama.graph.ops import Tensor, Weight
 from pyllama.graph.plan import Argument, Buffer, External, Launch
-from pyllama.kernels import activation, amx, matmul, tiles
+from pyllama.kernels import activation, amx, int8_matmul, matmul, tiles
 from pyllama.kernels.formats import FORMATS, QuantizedFormat
 from pyllama.kernels.isa.base import ISA
 from pyllama.kernels.kernel import Kernel
+from pyllama.kernels.types import f32
 
 TASK_BYTES = 1 << 19
 """Weights that one task of a decode matmul reads at most. Starting a task costs about a
@@ -142,7 +143,18 @@ def _packed(low: Lowering, x: Tensor) -> Buffer:
     out = Buffer(f"{x.name}.packed", low.mode.padded(x.rows) * x.width * 4)
     tile = matmul.tile_tokens(low.isa)
     arguments: dict[str, Argument] = {"x": low.buffers[x], "out": out, "width": x.width}
-    low.launch(matmul.pack(), arguments, count=x.rows.value, group=tile, label=out.name)
+    low.launch(matmul.pack(tokens=tile), arguments, count=x.rows.value, group=tile, label=out.name)
+    return out
+
+
+def _packed_records(low: Lowering, x: Tensor) -> Buffer:
+    record = activation.record_bytes(x.width)
+    out = Buffer(f"{x.name}.packed8", low.mode.padded(x.rows) * record)
+    tile = int8_matmul.tile_tokens(low.isa)
+    arguments: dict[str, Argument] = {
+        "x": low.activations(x, "int8"), "out": out, "width": record // f32.bytes,
+    }  # fmt: skip
+    low.launch(matmul.pack(tokens=tile), arguments, count=x.rows.value, group=tile, label=out.name)
     return out
 
 
@@ -157,6 +169,7 @@ def _tiled(low: Lowering, x: Tensor) -> Buffer:
 _PREPARE: dict[str, Callable[[Lowering, Tensor], Buffer]] = {
     "int8": _quantized,
     "packed": _packed,
+    "packed int8": _packed_records,
     "tiles": _tiled,
     "float": lambda low, x: low.buffers[x],
 }

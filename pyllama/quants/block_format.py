@@ -63,10 +63,36 @@ class Encodable(BlockFormat):
         """The inverse of ``_decode``, on float32 of shape (n, block_size); blocks of shape (n,)."""
 
 
+class Weighable(Encodable):
+    """A format that is encoded better where it is known how much each column matters."""
+
+    def quantize_rows(self, rows: Floats, importance: Floats) -> Blocks:
+        """The blocks of ``rows``, float32 (r, c), row by row; c is a multiple of ``block_size``.
+
+        ``importance``: float32 (c,), finite and not negative, the weight of the squared error of
+        each column.
+        """
+        with np.errstate(over="ignore", under="ignore", invalid="ignore", divide="ignore"):
+            return self._encode_rows(rows, importance)
+
+    @abstractmethod
+    def _encode_rows(self, rows: Floats, importance: Floats) -> Blocks:
+        """The nearest blocks by weighted error, shape (r * c / block_size,)."""
+
+
 _formats: dict[TensorType, BlockFormat] = {}
 
 FORMATS: Mapping[TensorType, BlockFormat] = MappingProxyType(_formats)
 """Every block format by its tensor type."""
+
+
+def assemble(dtype: np.dtype[np.void], **fields: NDArray[np.generic]) -> Blocks:
+    """Blocks from their fields, each of shape (n,) or (n, length)."""
+    blocks = np.empty(len(next(iter(fields.values()))), dtype)
+    for name, values in fields.items():
+        blocks[name] = values
+    return blocks
+
 
 FormatClass = TypeVar("FormatClass", bound=type[BlockFormat])
 

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from pyllama.errors import PyllamaError
 from pyllama.gguf.types import TensorType
-from pyllama.quants.block_format import FORMATS, Encodable, Floats
+from pyllama.quants.block_format import FORMATS, Blocks, Encodable, Floats, Weighable
 
 CHUNK_ELEMENTS = 1 << 16
 """Elements converted at a time: bounds temporary memory to a few megabytes, whatever the tensor."""
@@ -42,25 +42,56 @@ def dequantize(data: Any, type: TensorType, shape: tuple[int, ...]) -> Floats:
     return values.reshape(shape)
 
 
-def quantize(values: ArrayLike, type: TensorType) -> NDArray[np.uint8]:
+def quantize(
+    values: ArrayLike, type: TensorType, importance: Floats | None = None
+) -> NDArray[np.uint8]:
     """``values`` rounded to ``type``: the bytes of its blocks in order, shape (bytes,).
 
-    ``values`` are taken as float32; blocks run along the last dimension.
+    ``values`` are taken as float32; blocks run along the last dimension. ``importance``: how much
+    the squared error of each column counts, float32 (columns,), finite and not negative; formats
+    that have no use for it (scalars, Q8_0, ternary ones, MXFP4) disregard it.
 
-    Raises PyllamaError where the type has no encoder or does not fit the last dimension.
+    Raises PyllamaError where the type has no encoder or does not fit the last dimension, or the
+    importance is that of another number of columns.
     """
     block_format = FORMATS.get(type)
     if not isinstance(block_format, Encodable):
-        known = _labels(t for t, f in FORMATS.items() if isinstance(f, Encodable))
-        raise PyllamaError(f"cannot quantize to tensor type {_label(type)}; possible: {known}")
+        raise PyllamaError(
+            f"cannot quantize to tensor type {_label(type)}; possible: {_labels(encodable_types())}"
+        )
     with np.errstate(over="ignore"):
         source = np.asarray(values, np.float32)
     n_blocks = _count_blocks(type, source.shape)
-    rows = source.reshape(n_blocks, type.block_size)
     blocks = np.empty(n_blocks, block_format.dtype)
-    for part in _chunks(n_blocks, type):
-        blocks[part] = block_format.quantize(rows[part])
+    if importance is None or not isinstance(block_format, Weighable):
+        groups = source.reshape(n_blocks, type.block_size)
+        for part in _chunks(n_blocks, type):
+            blocks[part] = block_format.quantize(groups[part])
+    elif n_blocks:
+        _quantize_rows(source.reshape(-1, source.shape[-1]), importance, block_format, blocks)
     return blocks.view(np.uint8)
+
+
+def encodable_types() -> frozenset[TensorType]:
+    """The types that ``quantize`` can make."""
+    return frozenset(type for type, format in FORMATS.items() if isinstance(format, Encodable))
+
+
+def _quantize_rows(
+    rows: Floats, importance: Floats, block_format: Weighable, blocks: Blocks
+) -> None:
+    columns = rows.shape[1]
+    if importance.shape != (columns,):
+        raise PyllamaError(
+            f"importance of shape {_text(importance.shape)} does not fit rows of {columns}"
+        )
+    by_row = blocks.reshape(len(rows), -1)
+    step = max(1, CHUNK_ELEMENTS // columns)
+    for start in range(0, len(rows), step):
+        part = slice(start, start + step)
+        by_row[part] = block_format.quantize_rows(rows[part], importance).reshape(
+            -1, by_row.shape[1]
+        )
 
 
 def _as_bytes(data: Any) -> NDArray[np.uint8]:

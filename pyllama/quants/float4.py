@@ -12,15 +12,26 @@ order within: the eight low nibbles first.
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pyllama.gguf.types import TensorType
-from pyllama.quants.bits import planes, scaled
-from pyllama.quants.block_format import BlockFormat, Blocks, Floats, register
+from pyllama.quants.bits import pack_planes, planes, scaled
+from pyllama.quants.block_format import (
+    BlockFormat,
+    Blocks,
+    Encodable,
+    Floats,
+    assemble,
+    register,
+)
 from pyllama.quants.tables import E8M0_HALF, KVALUES_MXFP4, UE4M3_HALF
+
+_MAGNITUDES = KVALUES_MXFP4[:8].astype(np.float32)
+_MIDDLES = (_MAGNITUDES[1:] + _MAGNITUDES[:-1]) / 2
 
 
 @register
-class MXFP4(BlockFormat):
+class MXFP4(Encodable):
     """4-bit floats with a power of two as scale (OCP Microscaling Formats v1.0)."""
 
     type = TensorType.MXFP4
@@ -29,6 +40,16 @@ class MXFP4(BlockFormat):
     def _decode(self, blocks: Blocks) -> Floats:
         values = KVALUES_MXFP4[planes(blocks["qs"], bits=4, run=16)]
         return scaled(E8M0_HALF[blocks["e"]][:, None], values)
+
+    def _encode(self, values: Floats) -> Blocks:
+        magnitudes = np.abs(values)
+        e = _exponents(magnitudes.max(axis=1))
+        scale = E8M0_HALF[e][:, None]
+        codes = np.zeros(values.shape, np.uint8)
+        for middle in _MIDDLES:
+            codes += magnitudes > middle * scale
+        codes += np.uint8(8) * ((values < 0) & (codes > 0))
+        return assemble(self.dtype, e=e, qs=pack_planes(codes, bits=4, run=16))
 
 
 @register
@@ -41,3 +62,12 @@ class NVFP4(BlockFormat):
     def _decode(self, blocks: Blocks) -> Floats:
         values = KVALUES_MXFP4[planes(blocks["qs"], bits=4, run=8)]
         return scaled(UE4M3_HALF[blocks["d"]], values)
+
+
+def _exponents(largest: Floats) -> NDArray[np.uint8]:
+    """Scale bytes that bring the largest magnitudes (n,) to 4..8, just beyond the last code."""
+    # float64, since the logarithm of a float32 just below a power of two may round to a whole one
+    # as float32 only if it is the nearest
+    power = np.floor(np.log2(largest.astype(np.float64)).astype(np.float32)) - 2 + 127
+    power = np.where(largest > 0, power, np.float32(0))
+    return np.clip(power, 0, 254).astype(np.uint8)

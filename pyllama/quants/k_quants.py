@@ -35,29 +35,96 @@ Scales s and minima m of the groups:
 
 from __future__ import annotations
 
+from abc import abstractmethod
+from typing import ClassVar
+
 import numpy as np
 from numpy.typing import NDArray
 
 from pyllama.gguf.types import TensorType
-from pyllama.quants.bits import column, planes, scaled
-from pyllama.quants.block_format import BlockFormat, Blocks, Floats, register
+from pyllama.quants.bits import column, pack_planes, planes, scaled
+from pyllama.quants.block_format import (
+    BlockFormat,
+    Blocks,
+    Floats,
+    Weighable,
+    assemble,
+    register,
+)
+from pyllama.quants.k_encoding import (
+    AffineCodes,
+    AffineForm,
+    around_zero_codes,
+    eight_bit_scales,
+    encode_affine,
+    encode_affine_weighted,
+    pack_signed_scales,
+    pack_six_bit_pairs,
+    signed_scales_by_fit,
+    signed_scales_by_largest,
+)
+from pyllama.quants.search import (
+    Codes,
+    as_groups,
+    descend_around_zero,
+    fit_around_zero,
+    from_groups,
+    total,
+)
+from pyllama.quants.weighting import weights_by_block
+
+
+class Affine(Weighable):
+    """Codes above a minimum: ``_form`` says how they are found, ``_pack`` how they lie."""
+
+    _form: ClassVar[AffineForm]
+
+    def _encode(self, values: Floats) -> Blocks:
+        return self._pack(encode_affine(values, self._form))
+
+    def _encode_rows(self, rows: Floats, importance: Floats) -> Blocks:
+        size = self.block_size
+        weights = weights_by_block(rows, importance, size, self._form.sigma_factor)
+        coded = encode_affine_weighted(
+            rows.reshape(-1, size), weights.reshape(-1, size), self._form
+        )
+        return self._pack(coded)
+
+    @abstractmethod
+    def _pack(self, coded: AffineCodes) -> Blocks:
+        """The blocks that hold the codes."""
 
 
 @register
-class Q2_K(BlockFormat):
+class Q2_K(Affine):
     """2-bit codes, 4-bit scales and minima."""
 
     type = TensorType.Q2_K
     dtype = np.dtype([("scales", "u1", 16), ("qs", "u1", 64), ("d", "<f2"), ("dmin", "<f2")])
+    _form = AffineForm(
+        group=16,
+        top=3,
+        scale_top=15,
+        first=-0.5,
+        step=0.1,
+        steps=15,
+        absolute=True,
+        sigma_factor=1,
+    )
 
     def _decode(self, blocks: Blocks) -> Floats:
         scale = blocks["scales"] & np.uint8(15)
         minimum = blocks["scales"] >> np.uint8(4)
         return _above_minima(blocks, scale, minimum, planes(blocks["qs"], bits=2, run=32))
 
+    def _pack(self, coded: AffineCodes) -> Blocks:
+        scales = coded.scale | coded.minimum << np.uint8(4)
+        qs = pack_planes(coded.codes, bits=2, run=32)
+        return assemble(self.dtype, scales=scales, qs=qs, d=coded.d, dmin=coded.dmin)
+
 
 @register
-class Q3_K(BlockFormat):
+class Q3_K(Weighable):
     """3-bit codes around 4, 6-bit signed scales."""
 
     type = TensorType.Q3_K
@@ -71,26 +138,81 @@ class Q3_K(BlockFormat):
         codes = planes(blocks["qs"], bits=2, run=32) | upper << np.uint8(2)
         return scaled(column(blocks["d"]) * scale, codes.view(np.int8) - np.int8(4))
 
+    def _encode(self, values: Floats) -> Blocks:
+        scale, codes = descend_around_zero(as_groups(values, 16), 4)
+        d, scale_codes = signed_scales_by_largest(scale.reshape(len(values), 16))
+        return self._pack(values, d, scale_codes, codes)
+
+    def _encode_rows(self, rows: Floats, importance: Floats) -> Blocks:
+        values = rows.reshape(-1, 256)
+        weights = as_groups(weights_by_block(rows, importance, 256, factor=2), 16)
+        scale, codes = fit_around_zero(as_groups(values, 16), weights, 4)
+        weight = as_groups(total(weights).reshape(-1, 16), 16)
+        d, scale_codes = signed_scales_by_fit(scale.reshape(-1, 16), weight)
+        return self._pack(values, d, scale_codes, codes)
+
+    def _pack(
+        self, values: Floats, d: NDArray[np.float16], scale_codes: Codes, codes: Codes
+    ) -> Blocks:
+        scale = column(d) * (scale_codes.astype(np.float32) - 32)
+        final = around_zero_codes(values, scale, from_groups(codes, len(values)), 4)
+        return assemble(
+            self.dtype,
+            hmask=pack_planes(final >> np.uint8(2), bits=1, run=32),
+            qs=pack_planes(final & np.uint8(3), bits=2, run=32),
+            scales=pack_signed_scales(scale_codes),
+            d=d,
+        )
+
 
 @register
-class Q4_K(BlockFormat):
+class Q4_K(Affine):
     """4-bit codes, 6-bit scales and minima."""
 
     type = TensorType.Q4_K
     dtype = np.dtype([("d", "<f2"), ("dmin", "<f2"), ("scales", "u1", 12), ("qs", "u1", 128)])
+    _form = AffineForm(
+        group=32,
+        top=15,
+        scale_top=63,
+        first=-1,
+        step=0.1,
+        steps=20,
+        absolute=False,
+        sigma_factor=2,
+    )
 
     def _decode(self, blocks: Blocks) -> Floats:
         codes = planes(blocks["qs"], bits=4, run=32)
         return _above_minima(blocks, *six_bit_scales(blocks["scales"]), codes)
 
+    def _pack(self, coded: AffineCodes) -> Blocks:
+        return assemble(
+            self.dtype,
+            d=coded.d,
+            dmin=coded.dmin,
+            scales=pack_six_bit_pairs(coded.scale, coded.minimum),
+            qs=pack_planes(coded.codes, bits=4, run=32),
+        )
+
 
 @register
-class Q5_K(BlockFormat):
+class Q5_K(Affine):
     """5-bit codes, 6-bit scales and minima."""
 
     type = TensorType.Q5_K
     dtype = np.dtype(
         [("d", "<f2"), ("dmin", "<f2"), ("scales", "u1", 12), ("qh", "u1", 32), ("qs", "u1", 128)]
+    )
+    _form = AffineForm(
+        group=32,
+        top=31,
+        scale_top=63,
+        first=-0.5,
+        step=0.1,
+        steps=15,
+        absolute=False,
+        sigma_factor=2,
     )
 
     def _decode(self, blocks: Blocks) -> Floats:
@@ -98,9 +220,19 @@ class Q5_K(BlockFormat):
         codes = planes(blocks["qs"], bits=4, run=32) | upper << np.uint8(4)
         return _above_minima(blocks, *six_bit_scales(blocks["scales"]), codes)
 
+    def _pack(self, coded: AffineCodes) -> Blocks:
+        return assemble(
+            self.dtype,
+            d=coded.d,
+            dmin=coded.dmin,
+            scales=pack_six_bit_pairs(coded.scale, coded.minimum),
+            qh=pack_planes(coded.codes >> np.uint8(4), bits=1, run=32),
+            qs=pack_planes(coded.codes & np.uint8(15), bits=4, run=32),
+        )
+
 
 @register
-class Q6_K(BlockFormat):
+class Q6_K(Weighable):
     """6-bit codes around 32, 8-bit signed scales."""
 
     type = TensorType.Q6_K
@@ -111,6 +243,29 @@ class Q6_K(BlockFormat):
         codes = planes(blocks["ql"], bits=4, run=64) | upper << np.uint8(4)
         scale = column(blocks["d"]) * blocks["scales"].astype(np.float32)
         return scaled(scale, codes.view(np.int8) - np.int8(32))
+
+    def _encode(self, values: Floats) -> Blocks:
+        groups = as_groups(values, 16)
+        return self._pack(values, *fit_around_zero(groups, groups * groups, 32))
+
+    def _encode_rows(self, rows: Floats, importance: Floats) -> Blocks:
+        values = rows.reshape(-1, 256)
+        weights = np.broadcast_to(importance, rows.shape)
+        fit = fit_around_zero(as_groups(values, 16), as_groups(weights, 16), 32)
+        return self._pack(values, *fit)
+
+    def _pack(self, values: Floats, scales: Floats, codes: Codes) -> Blocks:
+        d, scale_codes, alive = eight_bit_scales(scales.reshape(-1, 16))
+        scale = column(d) * scale_codes.astype(np.float32)
+        final = around_zero_codes(values, scale, from_groups(codes, len(values)), 32)
+        final *= alive
+        return assemble(
+            self.dtype,
+            ql=pack_planes(final & np.uint8(15), bits=4, run=64),
+            qh=pack_planes(final >> np.uint8(4), bits=2, run=32),
+            scales=scale_codes,
+            d=d,
+        )
 
 
 @register

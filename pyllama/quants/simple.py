@@ -15,7 +15,8 @@ Encoding, with x the block's values (all arithmetic in float32, as in ggml, so t
     Q4_1, Q5_1   m = min x,  d = (max x - m) / 15, / 31;        q = floor((x - m) / d + 0.5)
     Q8_0         d = max |x| / 127;                             q = x / d, ties away from zero
 
-x / d is x * (1 / d), and 1 / 0 counts as 0. The scale is stored rounded to f16, but the codes are
+With an importance matrix the scale of Q4_0..Q5_1 is searched for (see ``search``), with weights by
+``weighting``. x / d is x * (1 / d), and 1 / 0 counts as 0. The scale is stored rounded to f16, but the codes are
 chosen with the scale before rounding.
 """
 
@@ -26,11 +27,13 @@ from numpy.typing import NDArray
 
 from pyllama.gguf.types import TensorType
 from pyllama.quants.bits import column, pack_planes, planes
-from pyllama.quants.block_format import Blocks, Encodable, Floats, register
+from pyllama.quants.block_format import Blocks, Encodable, Floats, Weighable, assemble, register
+from pyllama.quants.search import as_groups, fit_above_minimum, fit_around_zero, from_groups
+from pyllama.quants.weighting import weights_by_row
 
 
 @register
-class Q4_0(Encodable):
+class Q4_0(Weighable):
     """4-bit codes around 8."""
 
     type = TensorType.Q4_0
@@ -41,11 +44,15 @@ class Q4_0(Encodable):
 
     def _encode(self, values: Floats) -> Blocks:
         d, codes = _around_middle(values, 8)
-        return _assemble(self.dtype, d=d, qs=pack_planes(codes, bits=4, run=16))
+        return assemble(self.dtype, d=d, qs=pack_planes(codes, bits=4, run=16))
+
+    def _encode_rows(self, rows: Floats, importance: Floats) -> Blocks:
+        d, codes = _fit_around_middle(rows, importance, 8)
+        return assemble(self.dtype, d=d, qs=pack_planes(codes, bits=4, run=16))
 
 
 @register
-class Q4_1(Encodable):
+class Q4_1(Weighable):
     """4-bit codes above a minimum."""
 
     type = TensorType.Q4_1
@@ -56,11 +63,15 @@ class Q4_1(Encodable):
 
     def _encode(self, values: Floats) -> Blocks:
         d, m, codes = _above_minimum(values, 15)
-        return _assemble(self.dtype, d=d, m=m, qs=pack_planes(codes, bits=4, run=16))
+        return assemble(self.dtype, d=d, m=m, qs=pack_planes(codes, bits=4, run=16))
+
+    def _encode_rows(self, rows: Floats, importance: Floats) -> Blocks:
+        d, m, codes = _fit_above_minimum(rows, importance, 15)
+        return assemble(self.dtype, d=d, m=m, qs=pack_planes(codes, bits=4, run=16))
 
 
 @register
-class Q5_0(Encodable):
+class Q5_0(Weighable):
     """5-bit codes around 16."""
 
     type = TensorType.Q5_0
@@ -71,11 +82,15 @@ class Q5_0(Encodable):
 
     def _encode(self, values: Floats) -> Blocks:
         d, codes = _around_middle(values, 16)
-        return _assemble(self.dtype, d=d, **_split_five_bits(codes))
+        return assemble(self.dtype, d=d, **_split_five_bits(codes))
+
+    def _encode_rows(self, rows: Floats, importance: Floats) -> Blocks:
+        d, codes = _fit_around_middle(rows, importance, 16)
+        return assemble(self.dtype, d=d, **_split_five_bits(codes))
 
 
 @register
-class Q5_1(Encodable):
+class Q5_1(Weighable):
     """5-bit codes above a minimum."""
 
     type = TensorType.Q5_1
@@ -86,7 +101,11 @@ class Q5_1(Encodable):
 
     def _encode(self, values: Floats) -> Blocks:
         d, m, codes = _above_minimum(values, 31)
-        return _assemble(self.dtype, d=d, m=m, **_split_five_bits(codes))
+        return assemble(self.dtype, d=d, m=m, **_split_five_bits(codes))
+
+    def _encode_rows(self, rows: Floats, importance: Floats) -> Blocks:
+        d, m, codes = _fit_above_minimum(rows, importance, 31)
+        return assemble(self.dtype, d=d, m=m, **_split_five_bits(codes))
 
 
 @register
@@ -104,7 +123,7 @@ class Q8_0(Encodable):
         exact = values * _reciprocal(d)
         whole = np.trunc(exact)
         codes = _finite(whole + np.trunc(2 * (exact - whole))).astype(np.int8)
-        return _assemble(self.dtype, d=d, qs=codes)
+        return assemble(self.dtype, d=d, qs=codes)
 
 
 def _nibbles(blocks: Blocks) -> Floats:
@@ -139,6 +158,24 @@ def _above_minimum(values: Floats, top: int) -> tuple[Floats, Floats, NDArray[np
     return d, m, _codes((values - m[:, None]) * _reciprocal(d) + np.float32(0.5), top)
 
 
+def _fit_around_middle(
+    rows: Floats, importance: Floats, middle: int
+) -> tuple[Floats, NDArray[np.uint8]]:
+    """``_around_middle`` by the search that heeds the importance of the columns."""
+    weights = as_groups(weights_by_row(rows, importance), 32)
+    d, codes = fit_around_zero(as_groups(rows, 32), weights, middle)
+    return d, from_groups(codes, d.size)
+
+
+def _fit_above_minimum(
+    rows: Floats, importance: Floats, top: int
+) -> tuple[Floats, Floats, NDArray[np.uint8]]:
+    """``_above_minimum`` by the search that heeds the importance of the columns."""
+    weights = as_groups(weights_by_row(rows, importance), 32)
+    d, below, codes = fit_above_minimum(as_groups(rows, 32), weights, top, -0.9, 0.05, 36)
+    return d, -below, from_groups(codes, d.size)
+
+
 def _reciprocal(d: Floats) -> Floats:
     """1 / d as a column (n, 1), and 0 for a block of zeros."""
     return np.where(d == 0, np.float32(0), np.float32(1) / d)[:, None]
@@ -152,11 +189,3 @@ def _codes(values: Floats, top: int) -> NDArray[np.uint8]:
 def _finite(values: Floats) -> Floats:
     """Values with 0 for infinities and NaN, whose conversion to integers would be undefined."""
     return np.where(np.isfinite(values), values, np.float32(0))
-
-
-def _assemble(dtype: np.dtype[np.void], **fields: NDArray[np.generic]) -> Blocks:
-    """Blocks from their fields, each of shape (n,) or (n, length)."""
-    blocks = np.empty(len(fields["d"]), dtype)
-    for name, values in fields.items():
-        blocks[name] = values
-    return blocks

@@ -16,6 +16,8 @@ above the point, so digit k is floor(3 * (byte * 3**k mod 256) / 256). Of the el
 TQ2_0 has its codes in planes of runs of 32 bytes (see ``bits``); code 3 is not in use. Q1_0 and
 Q2_0 are in plain order, least significant bits first. (Forks of ggml have a Q2_0 of 128 elements
 under the same type number; the sizes of such tensors do not fit this one.)
+
+Encoding TQ1_0 and TQ2_0: d is the largest magnitude, digits are x * (1 / d) rounded.
 """
 
 from __future__ import annotations
@@ -24,12 +26,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyllama.gguf.types import TensorType
-from pyllama.quants.bits import column, planes, signs
-from pyllama.quants.block_format import BlockFormat, Blocks, Floats, register
+from pyllama.quants.bits import column, pack_planes, planes, signs
+from pyllama.quants.block_format import (
+    BlockFormat,
+    Blocks,
+    Encodable,
+    Floats,
+    assemble,
+    register,
+)
 
 
 @register
-class TQ1_0(BlockFormat):
+class TQ1_0(Encodable):
     """Ternary digits, five a byte."""
 
     type = TensorType.TQ1_0
@@ -40,9 +49,15 @@ class TQ1_0(BlockFormat):
         trits = np.concatenate([*parts, _trits(blocks["qh"], 4)], axis=1)
         return column(blocks["d"]) * (trits.astype(np.float32) - 1)
 
+    def _encode(self, values: Floats) -> Blocks:
+        d, codes = _ternary_codes(values)
+        parts = [_pack_trits(codes[:, :160], 5), _pack_trits(codes[:, 160:240], 5)]
+        qh = _pack_trits(codes[:, 240:], 4)
+        return assemble(self.dtype, qs=np.concatenate(parts, axis=1), qh=qh, d=d)
+
 
 @register
-class TQ2_0(BlockFormat):
+class TQ2_0(Encodable):
     """Ternary digits, four a byte."""
 
     type = TensorType.TQ2_0
@@ -51,6 +66,10 @@ class TQ2_0(BlockFormat):
     def _decode(self, blocks: Blocks) -> Floats:
         codes = planes(blocks["qs"], bits=2, run=32)
         return column(blocks["d"]) * (codes.astype(np.float32) - 1)
+
+    def _encode(self, values: Floats) -> Blocks:
+        d, codes = _ternary_codes(values)
+        return assemble(self.dtype, qs=pack_planes(codes, bits=2, run=32), d=d)
 
 
 @register
@@ -83,3 +102,22 @@ def _trits(packed: NDArray[np.uint8], digits: int) -> NDArray[np.uint16]:
     fractions = packed[:, None, :] * powers[:, None]  # modulo 256: what is left of the fraction
     trits: NDArray[np.uint16] = fractions.astype(np.uint16) * np.uint16(3) >> np.uint16(8)
     return trits.reshape(n, digits * size)
+
+
+def _ternary_codes(values: Floats) -> tuple[Floats, NDArray[np.uint8]]:
+    """Scale (n,), the largest magnitude, and codes 0, 1, 2: x / d rounded, ties away from zero."""
+    d = np.abs(values).max(axis=1)
+    inverse = np.where(d == 0, np.float32(0), 1 / d)[:, None]
+    exact = values * inverse
+    positive, negative = exact >= np.float32(0.5), exact <= np.float32(-0.5)
+    return d, np.uint8(1) + positive - negative
+
+
+def _pack_trits(codes: NDArray[np.uint8], digits: int) -> NDArray[np.uint8]:
+    """The inverse of ``_trits``: (n, digits * bytes) to (n, bytes)."""
+    rows = codes.reshape(len(codes), digits, -1).astype(np.uint16)
+    powers = np.array([3 ** (4 - k) for k in range(digits)], np.uint16)
+    numbers = (rows * powers[:, None]).sum(axis=1, dtype=np.uint16)
+    return ((numbers.astype(np.uint32) * np.uint32(256) + np.uint32(242)) // np.uint32(243)).astype(
+        np.uint8
+    )

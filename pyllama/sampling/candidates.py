@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-# A float's sign bit, and the other 31 bits, of its IEEE 754 pattern.
-_SIGN = np.uint32(0x8000_0000)
-_MAGNITUDE = np.uint32(0x7FFF_FFFF)
+_BLOCK = 512
+"""Weights summed at once; see ``reach``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +38,14 @@ class Candidates:
         """The first ``count`` in the present order."""
         return Candidates(self.ids[:count], self.logits[:count], self.ranked)
 
+    def take(self, order: NDArray[np.int64], *, ranked: bool = False) -> Candidates:
+        """Those at the positions ``order`` (m,), in that order."""
+        return Candidates(self.ids[order], self.logits[order], ranked)
+
     def where(self, keep: NDArray[np.bool_]) -> Candidates:
         """Those that ``keep`` (n,) marks, in the present order."""
-        return Candidates(self.ids[keep], self.logits[keep], self.ranked)
+        # Positions first: NumPy copies by position five times as fast as by a mask.
+        return self.take(np.flatnonzero(keep), ranked=self.ranked)
 
     def replace_logits(self, logits: NDArray[np.float32], *, ranked: bool = False) -> Candidates:
         """The same tokens with other logits."""
@@ -63,27 +68,60 @@ class Candidates:
             return self.first(count)
         chosen = self
         if count < len(self):
-            threshold = np.partition(self.logits, len(self) - count)[len(self) - count]
-            chosen = self.where(self.logits >= threshold)
-        order = falling_order(chosen.logits)[:count]
-        return Candidates(chosen.ids[order], chosen.logits[order], ranked=True)
+            chosen = self.where(self.logits >= largest(self.logits, count).min())
+        return chosen.take(falling_order(chosen.logits)[:count], ranked=True)
+
+    def rank(self) -> Candidates:
+        """All of them, ranked."""
+        return self.top(len(self))
 
     def weights(self) -> NDArray[np.float32]:
         """The probabilities up to a common factor: exp(logit - largest logit), float32 (n,)."""
         weights: NDArray[np.float32] = np.exp(self.logits - self.logits.max())
         return weights
 
+    def probabilities(self) -> NDArray[np.float32]:
+        """The probabilities, float32 (n,): a softmax of the logits."""
+        weights = self.weights()
+        weights /= np.float32(weights.sum(dtype=np.float64))
+        return weights
 
-def falling_order(logits: NDArray[np.float32]) -> NDArray[np.int64]:
-    """The stable order of falling logits: int64 indices (n,).
 
-    Each logit becomes an integer that falls as the float rises, with its position in the low 32
-    bits. NumPy sorts integers with vector instructions, five times as fast as a stable argsort,
+def largest(values: NDArray[np.float32], count: int) -> NDArray[np.float32]:
+    """The ``count`` largest values, in no order."""
+    start = len(values) - count
+    return np.partition(values, start)[start:]
+
+
+def falling_order(values: NDArray[np.float32]) -> NDArray[np.int64]:
+    """The stable order of falling values, none of them NaN: int64 positions (n,).
+
+    Each value becomes an integer that falls as the float rises, with its position in the low 32
+    bits. NumPy sorts integers with vector instructions, ten times as fast as a stable argsort,
     and because no two are equal the order is the same on every machine.
     """
-    bits = (logits + np.float32(0)).view(np.uint32)  # + 0 makes -0.0 and 0.0 equal
-    falling = bits ^ np.where(bits & _SIGN, np.uint32(0), _MAGNITUDE)
-    keys = falling.astype(np.uint64) << np.uint64(32)
-    keys |= np.arange(len(logits), dtype=np.uint64)
-    keys.sort()
-    return (keys & np.uint64(0xFFFF_FFFF)).astype(np.int64)
+    bits = (values + np.float32(0)).view(np.int32)  # + 0 makes -0.0 and 0.0 equal
+    # The pattern of a positive float grows with it, that of a negative one shrinks: flip the 31
+    # bits of the magnitude of the positive ones, and read the whole as unsigned.
+    bits ^= ~(bits >> 31) & np.int32(0x7FFF_FFFF)
+    low, high = (0, 1) if sys.byteorder == "little" else (1, 0)
+    keys = np.empty((len(values), 2), np.uint32)
+    keys[:, low] = np.arange(len(values), dtype=np.uint32)
+    keys[:, high] = bits.view(np.uint32)
+    keys.view(np.uint64).sort(axis=0)
+    return keys[:, low].astype(np.int64)
+
+
+def reach(weights: NDArray[np.float32], target: float) -> int:
+    """The position at which the running sum of ``weights`` (n,), n > 0, reaches ``target``.
+
+    The last position where rounding keeps the sum below it. Sums are float64, and only the block
+    in which the target lies is summed weight by weight: a running sum over a whole vocabulary
+    takes longer than the exponentials.
+    """
+    starts = np.arange(0, len(weights), _BLOCK)
+    sums = np.cumsum(np.add.reduceat(weights, starts, dtype=np.float64))
+    block = min(int(np.searchsorted(sums, target)), len(starts) - 1)
+    before = float(sums[block - 1]) if block else 0.0
+    inside = before + np.cumsum(weights[starts[block] :][:_BLOCK], dtype=np.float64)
+    return int(starts[block]) + min(int(np.searchsorted(inside, target)), len(inside) - 1)

@@ -50,3 +50,8 @@ class Mt19937:
         low, high = self.word(), self.word()
         value = (float(low) + float(high) * 2.0**32) / 2.0**64
         return min(value, math.nextafter(1.0, 0.0))
+
+    def uniform_float(self) -> float:
+        """The next float32 in [0, 1), from one 32-bit number, as libstdc++ makes floats."""
+        value = np.float32(self.word()) / np.float32(2**32)
+        return float(min(value, np.nextafter(np.float32(1), np.float32(0))))

@@ -84,7 +84,7 @@ def probe(render: Render) -> Capabilities:
         tools=tools,
         tool_calls=shows(_USER, _CALLING, _RESULT),
         tool_results=shows(_USER, {**_CALLING, **quiet}, {**_RESULT, "content": _NEEDLE}),
-        typed_content=said is not None and attempt(parts) == said,
+        typed_content=_TEXT in (said or "") and attempt(parts) == said,
         reasoning=shows(_USER, {**_ANSWER, **thinking}, add_generation_prompt=False)
         or shows(_USER, {**_CALLING, **quiet, **thinking}, _RESULT),
         thinking_switch=next(

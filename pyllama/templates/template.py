@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pyllama.tokenizers import Tokenizer
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ChatTemplate:
     """A template that has been compiled; immutable, so that any number of threads can share it.
 

@@ -5,15 +5,22 @@ from __future__ import annotations
 from operator import attrgetter
 
 import pytest
-from kernel_cases.gated import gated_matmul_case, gated_matvec_case, gated_tiles_case
+from kernel_cases.gated import (
+    gated_int8_case,
+    gated_matmul_case,
+    gated_matvec_case,
+    gated_tiles_case,
+)
 from kernel_cases.matmuls import Size, widths
 from kernel_cases.targets import TILES
 
 from pyllama.gguf.types import TensorType
+from pyllama.kernels import int8_matmul
 from pyllama.kernels.formats import FORMATS
 from pyllama.kernels.jit import Library
 
 NAME = attrgetter("name")
+INTEGER = (TensorType.Q4_K, TensorType.Q6_K, TensorType.Q8_0)
 SOME = (TensorType.F32, TensorType.F16, TensorType.Q8_0, TensorType.Q4_K, TensorType.IQ4_XS)
 
 
@@ -28,6 +35,14 @@ def test_few_tokens(type: TensorType, columns: int, library: Library) -> None:
 def test_batches(type: TensorType, library: Library) -> None:
     for n_rows, width, tokens in zip((1, 64, 70), widths(type), (9, 16, 33), strict=False):
         gated_matmul_case(library.isa, type, Size(n_rows, width, tokens)).run(library)
+
+
+@pytest.mark.parametrize("type", INTEGER, ids=NAME)
+def test_batches_of_integers(type: TensorType, library: Library) -> None:
+    if not int8_matmul.fits(library.isa, type):
+        type = TensorType.Q4_1  # every instruction set takes unsigned weights
+    for n_rows, width, tokens in zip((1, 64, 70), widths(type), (9, 16, 33), strict=False):
+        gated_int8_case(library.isa, type, Size(n_rows, width, tokens)).run(library)
 
 
 @pytest.mark.parametrize("library", TILES, indirect=True)

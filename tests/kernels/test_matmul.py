@@ -10,6 +10,8 @@ from kernel_cases.matmuls import (
     Size,
     Variant,
     embedding_case,
+    int8_matmul_case,
+    is_quantized,
     make_weights,
     matmul_case,
     tile_matmul_case,
@@ -19,6 +21,7 @@ from kernel_cases.targets import TILES
 from kernel_cases.weights import EXTREME
 
 from pyllama.gguf.types import TensorType
+from pyllama.kernels import int8_matmul
 from pyllama.kernels.epilogue import EPILOGUES
 from pyllama.kernels.formats import FORMATS
 from pyllama.kernels.jit import Library
@@ -33,6 +36,32 @@ TOKENS = (1, 2, 15, 16, 17, 5, 33)
 def test_sizes(type: TensorType, library: Library) -> None:
     for n_rows, width, tokens in zip(N_ROWS, widths(type), TOKENS, strict=True):
         matmul_case(library.isa, type, Size(n_rows, width, tokens)).run(library)
+
+
+UNSIGNED = [type for type, fmt in FORMATS.items() if getattr(fmt, "offset_group", 0)]
+SIGNED = [type for type in FORMATS if is_quantized(type) and type not in UNSIGNED]
+
+
+def test_which_types_are_computed_in_integers(library: Library) -> None:
+    assert all(int8_matmul.fits(library.isa, type) for type in UNSIGNED)
+    for type in SIGNED:
+        assert int8_matmul.fits(library.isa, type) == library.isa.dots_whole_bytes
+    assert not int8_matmul.fits(library.isa, TensorType.F16)
+
+
+@pytest.mark.parametrize("type", [*UNSIGNED, *SIGNED], ids=NAME)
+def test_sizes_of_integer_products(type: TensorType, library: Library) -> None:
+    if type in SIGNED and not library.isa.dots_whole_bytes:
+        type = TensorType.Q5_1  # one of those that every instruction set computes so
+    for n_rows, width, tokens in zip(N_ROWS, widths(type), TOKENS, strict=True):
+        int8_matmul_case(library.isa, type, Size(n_rows, width, tokens)).run(library)
+
+
+@pytest.mark.parametrize("epilogue", EPILOGUES)
+@pytest.mark.parametrize("rows", ["n_tokens", "n_outputs"])
+def test_variants_of_integer_products(rows: str, epilogue: str, library: Library) -> None:
+    for size in (Size(70, 64, 18), Size(130, 512, 3)):
+        int8_matmul_case(library.isa, TensorType.Q4_1, size, Variant(epilogue, rows)).run(library)
 
 
 @pytest.mark.parametrize("epilogue", EPILOGUES)

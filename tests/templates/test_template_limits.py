@@ -13,7 +13,7 @@ from pyllama.templates import ChatTemplate, Limits
 
 USER = [{"role": "user", "content": "Hi"}]
 MIB = 1 << 20
-SHORT = Limits(seconds=0.1, total=1 << 40)
+SHORT = Limits(seconds=0.05, total=1 << 40)
 SMALL = Limits(seconds=60, total=8 * MIB, single=2 * MIB)
 LOOP = "{% for i in range(100000) %}"
 NS = "{% set ns = namespace(x=[1], y=[2], s='aaaaaaaa', n=3) %}"
@@ -137,7 +137,7 @@ HOSTILE: dict[str, list[str]] = {
         f"{{{{ {BIG}|{name} }}}}" for name in ("urlize", "striptags", "wordwrap(1)", "pprint")
     ]
     + ["{{ {'a': 'b' * 400000}|xmlattr }}", "{{ 'a b'|wordwrap(1, wrapstring='x' * 400000) }}"],
-    "date format": ["{{ strftime_now('%c' * 400000) }}"],
+    "date format": ["{{ strftime_now('%c' * 10000) }}"],
     "too deeply": [
         "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
         "{% macro m() %}{% call m() %}{{ caller() }}{% endcall %}{% endmacro %}{{ m() }}",
@@ -154,7 +154,7 @@ HOSTILE: dict[str, list[str]] = {
 def test_a_template_that_hangs_is_stopped(text: str) -> None:
     template = ChatTemplate.parse(text, limits=SHORT)
     began = time.thread_time()
-    with pytest.raises(TemplateError, match=r"ran for more than 0\.1 seconds"):
+    with pytest.raises(TemplateError, match=r"ran for more than 0\.\d seconds"):
         template.render(USER)
     assert time.thread_time() - began < 2
 

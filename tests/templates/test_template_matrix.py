@@ -15,7 +15,7 @@ from pyllama.errors import PyllamaError
 from pyllama.templates import ChatTemplate, functions
 
 NOON = datetime(2025, 5, 1, 12)
-SPECIAL = {"bos_token": "<s>", "eos_token": "</s>"}
+SPECIAL: dict[str, Any] = {"bos_token": "<s>", "eos_token": "</s>"}
 NAMES = (
     "CohereForAI-c4ai-command-r7b-12-2024-tool_use",
     "HuggingFaceTB-SmolLM3-3B",

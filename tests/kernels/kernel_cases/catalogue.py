@@ -6,6 +6,7 @@ from pyllama.gguf.types import TensorType
 from pyllama.kernels.activation import quantize
 from pyllama.kernels.attention import attend
 from pyllama.kernels.elementwise import add, embedding, rms_norm, select_rows, swiglu
+from pyllama.kernels.int8_matmul import gated_int8_matmul, int8_matmul
 from pyllama.kernels.kernel import Kernel
 from pyllama.kernels.kv_cache import CACHE_TYPES, kv_store
 from pyllama.kernels.matmul import gated_matmul, matmul, pack
@@ -30,10 +31,13 @@ _FORMATS = [
 
 def of_each_kind() -> list[Kernel]:
     """Every kernel, cache type and style, and most formats, but not in all combinations."""
+    integer = (TensorType.Q5_0, TensorType.Q6_K)
     batch = (TensorType.F16, TensorType.Q4_K, TensorType.IQ3_S)
     return [
         *matvecs(*_FORMATS),
         *(matmul(type=t, rows="n_tokens", epilogue="residual") for t in batch),
+        *(int8_matmul(type=t, rows="n_tokens", epilogue="bias") for t in integer),
+        *(gated_int8_matmul(type=t, rows="n_tokens") for t in integer),
         *(gated_matmul(type=t, rows="n_tokens") for t in batch),
         *(gated_matvec(type=t, columns=1, rows="n_tokens") for t in batch),
         *(embedding(type=t) for t in batch),
@@ -43,5 +47,6 @@ def of_each_kind() -> list[Kernel]:
             for t in CACHE_TYPES
         ),
         *(rope(style=style, pairs=32) for style in STYLES),
-        *(make() for make in (quantize, pack, rms_norm, swiglu, add, select_rows)),
+        pack(tokens=16),
+        *(make() for make in (quantize, rms_norm, swiglu, add, select_rows)),
     ]

@@ -12,7 +12,7 @@ from kernel_cases.matmuls import Size, as_quantized, is_quantized
 from kernel_cases.memory import Memory
 from kernel_cases.weights import Weights
 from pyllama.gguf.types import TensorType
-from pyllama.kernels import matmul, matvec, tiles
+from pyllama.kernels import int8_matmul, matmul, matvec, tiles
 from pyllama.kernels.activation import quantize, record_bytes
 from pyllama.kernels.amx import BLOCK, DEPTH, EDGE
 from pyllama.kernels.isa.base import ISA
@@ -88,7 +88,11 @@ def gated_matmul_case(isa: ISA, type: TensorType, size: Size) -> Case:
     out = run.memory.empty((size.tokens, size.n_rows), np.float32)
     scratch = run.memory.empty(matmul.scratch_bytes(padded, matrices=2), np.uint8)
     launches = (
-        Launch(matmul.pack(), padded // tile, {"x": run.x, "out": packed, "width": size.width}),
+        Launch(
+            matmul.pack(tokens=tile),
+            padded // tile,
+            {"x": run.x, "out": packed, "width": size.width},
+        ),
         Launch(
             matmul.gated_matmul(type=type, rows="n_tokens"),
             -(-size.n_rows // matmul.PANEL_ROWS),
@@ -97,6 +101,33 @@ def gated_matmul_case(isa: ISA, type: TensorType, size: Size) -> Case:
         ),
     )
     return Case(run.memory, launches, lambda: run.compare(out, run.x, ROUNDING))
+
+
+def gated_int8_case(isa: ISA, type: TensorType, size: Size) -> Case:
+    """A batch, in integers."""
+    tile = int8_matmul.tile_tokens(isa)
+    padded = -(-size.tokens // tile) * tile
+    run = _Gated(type, size, padded)
+    record = record_bytes(size.width)
+    records = run.memory.empty((padded, record), np.uint8)
+    packed = run.memory.empty(padded * record, np.uint8)
+    out = run.memory.empty((size.tokens, size.n_rows), np.float32)
+    scratch = run.memory.empty(int8_matmul.scratch_bytes(padded, matrices=2), np.uint8)
+    words = record // 4
+    arguments = {"x": run.x, "out": records, "width": size.width, "record": record}
+    packing = {"x": records, "out": packed, "width": words}
+    launches = (
+        Launch(quantize(), size.tokens, arguments),
+        Launch(matmul.pack(tokens=tile), padded // tile, packing),
+        Launch(
+            int8_matmul.gated_int8_matmul(type=type, rows="n_tokens"),
+            -(-size.n_rows // int8_matmul.PANEL_ROWS),
+            run.arguments | {"x": packed, "words": words, "out": out, "stride": size.n_rows},
+            run.step() | {"scratch": scratch, "scratch_stride": scratch.size},
+        ),
+    )
+    x = run.x[: size.tokens]
+    return Case(run.memory, launches, lambda: run.compare(out, as_quantized(x), ROUNDING))
 
 
 def gated_tiles_case(type: TensorType, size: Size) -> Case:

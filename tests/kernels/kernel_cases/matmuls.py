@@ -12,7 +12,7 @@ from kernel_cases.case import Case, Launch, assert_close
 from kernel_cases.memory import Memory
 from kernel_cases.weights import Weights
 from pyllama.gguf.types import TensorType
-from pyllama.kernels import tiles
+from pyllama.kernels import int8_matmul, tiles
 from pyllama.kernels.activation import quantize, quantize_meaning, record_bytes
 from pyllama.kernels.amx import BLOCK, EDGE
 from pyllama.kernels.elementwise import embedding
@@ -188,7 +188,7 @@ def matmul_case(
     packed = run.memory.empty((tiles, size.width, tile), np.float32)
     scratch = run.memory.empty(scratch_bytes(tiles * tile), np.uint8)
     launches = (
-        Launch(pack(), tiles, {"x": run.x, "out": packed, "width": size.width}),
+        Launch(pack(tokens=tile), tiles, {"x": run.x, "out": packed, "width": size.width}),
         Launch(
             matmul(type=type, rows=variant.rows, epilogue=variant.epilogue),
             -(-size.n_rows // PANEL_ROWS),
@@ -203,6 +203,39 @@ def matmul_case(
         run.compare(run.x)
 
     return Case(run.memory, launches, compare)
+
+
+def int8_matmul_case(
+    isa: ISA,
+    type: TensorType,
+    size: Size,
+    variant: Variant = Variant(),
+    weights: Weights | None = None,
+) -> Case:
+    """Quantize the activations, pack their records, then multiply bytes."""
+    tile = int8_matmul.tile_tokens(isa)
+    padded = -(-size.tokens // tile) * tile
+    run = _Matmul(size, variant, padded, size.tokens, weights or make_weights(type, size), None)
+    record = record_bytes(size.width)
+    records = run.memory.empty((padded, record), np.uint8)
+    packed = run.memory.empty(padded * record, np.uint8)
+    scratch = run.memory.empty(int8_matmul.scratch_bytes(padded), np.uint8)
+    words = record // 4
+    launches = (
+        Launch(
+            quantize(),
+            size.tokens,
+            {"x": run.x, "out": records, "width": size.width, "record": record},
+        ),
+        Launch(pack(tokens=tile), padded // tile, {"x": records, "out": packed, "width": words}),
+        Launch(
+            int8_matmul.int8_matmul(type=type, rows=variant.rows, epilogue=variant.epilogue),
+            -(-size.n_rows // int8_matmul.PANEL_ROWS),
+            run.arguments | {"x": packed, "words": words},
+            variant.step(size.tokens) | {"scratch": scratch, "scratch_stride": scratch.size},
+        ),
+    )
+    return Case(run.memory, launches, lambda: run.compare(as_quantized(run.x[: size.tokens])))
 
 
 def tile_matmul_case(type: TensorType, size: Size, variant: Variant = Variant()) -> Case:
