@@ -46,7 +46,7 @@ def answer(options: Sequence[Foreign], given: Mapping[str, Any]) -> None:
     for option in options:
         if given[option.key] is None:
             continue
-        name = option.names[-1].partition("/")[0]
+        name = option.names[-1]
         if option.is_refused:
             raise UsageError(f"{name} is not supported: {option.why}")
         output.note(f"note: {name} has no effect: {option.why}")
@@ -77,7 +77,7 @@ _NO_EFFECT = (
     Foreign(("--direct-io/--no-direct-io",), _IN_PLACE, None, "LLAMA_ARG_DIO"),
     Foreign(("-lm", "--load-mode"), _IN_PLACE, "MODE", "LLAMA_ARG_LOAD_MODE"),
     Foreign(("-lzm", "--lazy-mode"), _IN_PLACE, "MODE"),
-    Foreign(("--repack/--no-repack", "-nr"), _IN_PLACE, None, "LLAMA_ARG_REPACK"),
+    Foreign(("--repack/-nr", "--repack/--no-repack"), _IN_PLACE, None, "LLAMA_ARG_REPACK"),
     Foreign(("--no-host",), _IN_PLACE, None),
     Foreign(("--numa",), _SYSTEM, "MODE", "LLAMA_ARG_NUMA"),
     Foreign(("-C", "--cpu-mask"), _SYSTEM, "MASK"),

@@ -7,12 +7,13 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from pyllama.commands import foreign, output
+from pyllama.commands.constraint_options import ConstraintOptions
 from pyllama.commands.groups import grouped
 from pyllama.commands.log_options import LogOptions
 from pyllama.commands.machine_options import MachineOptions
 from pyllama.commands.model_options import ModelOptions, OverrideOptions
 from pyllama.commands.prompt_options import ChatOptions, PromptOptions
-from pyllama.commands.sampling_options import ConstraintOptions, SamplingOptions, make_sampler
+from pyllama.commands.sampling_options import SamplingOptions
 from pyllama.commands.text_options import CacheOptions, Format, LimitOptions, ResultOptions
 from pyllama.errors import CapacityError, PromptError
 
@@ -51,6 +52,7 @@ def run(
         return
     for group in (chat, result, cache):
         group.check()
+    sampling.check(escape=given.escape)
     prompt = given.read()
     path = source.find()
     start = perf_counter()
@@ -63,7 +65,7 @@ def run(
     work = _Work(session, tokens, cache)
     generation = work.start(
         prompt,
-        make_sampler(model, sampling, constraints),
+        constraints.sampler(model, sampling, escape=given.escape),
         limit.limits(model.tokenizer, tokens, escape=given.escape),
         result,
     )

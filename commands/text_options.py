@@ -95,7 +95,10 @@ class ResultOptions:
         bool, typer.Option("-sp", "--special", help="Show control tokens in the text.")
     ] = False
     output_format: Annotated[
-        Format, typer.Option("--output-format", help="The text, or one JSON object about it.")
+        Format,
+        typer.Option(
+            "--output-format", metavar="text|json", help="The text, or one JSON object about it."
+        ),
     ] = Format.TEXT
     logprobs: Annotated[
         int | None,

@@ -41,6 +41,17 @@ def available() -> list[type[ISA]]:
     ]
 
 
+def candidates(name: str | None = None) -> list[ISA]:
+    """The instruction sets to try, best first: all that this machine can run, or the named one.
+
+    Raises TargetError as ``select`` does.
+    """
+    if name is not None:
+        return [select(name)]
+    select()  # says so when there is none
+    return [isa(host_features(), host_triple()) for isa in available()]
+
+
 def select(name: str | None = None) -> ISA:
     """The best instruction set of this machine, or the one with the given name.
 

@@ -5,6 +5,7 @@ PyllamaError                 a failure explained in one line: exit code 1
 │   └── ModelError           the file is sound, but is no model that pyllama can run
 ├── CapacityError            the request does not fit (context, batch, memory)
 ├── PromptError              the prompt cannot be used (empty, not UTF-8)
+├── GrammarError             a grammar or schema does not parse, or the text leaves it
 ├── TemplateError            a chat template does not parse, fails, or refuses a conversation
 ├── HubError                 a model hub does not have, or does not give, what was asked for
 │   └── HubUnreachable       it does not answer: no network, or trouble on its side
@@ -68,6 +69,24 @@ class HubError(PyllamaError):
 
 class HubUnreachable(HubError):
     """The hub does not answer: there is no network, or it has trouble. Trying again may help."""
+
+
+class GrammarError(PyllamaError):
+    """A grammar or JSON schema does not parse, or no text can satisfy it any more.
+
+    The message reads ``source, line 3, column 5: problem``. ``source`` is the grammar's file or
+    option; ``line`` and ``column`` count from 1 and are ``None`` where no place is at fault.
+    """
+
+    def __init__(
+        self, source: str, problem: str, line: int | None = None, column: int | None = None
+    ) -> None:
+        self.source = source
+        self.problem = problem
+        self.line = line
+        self.column = column
+        place = source if line is None else f"{source}, line {line}, column {column}"
+        super().__init__(f"{place}: {problem}")
 
 
 class TemplateError(PyllamaError):

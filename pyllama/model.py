@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import threading
 from collections.abc import Mapping
 from functools import cached_property
@@ -15,18 +16,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyllama import quants
-from pyllama.errors import ModelError
+from pyllama.errors import ModelError, TargetError
 from pyllama.gguf import GGUFFile, TensorType
 from pyllama.gguf.wording import quoted
 from pyllama.graph.graph import Graph
 from pyllama.graph.passes import optimize
 from pyllama.kernels import target
 from pyllama.kernels.jit import Library
+from pyllama.kernels.self_check import wrong_types
 from pyllama.models import ARCHITECTURES
 from pyllama.models.build import GraphBuilder
 from pyllama.models.config import ModelConfig, read_config
 from pyllama.threads import WorkerPool
 from pyllama.tokenizers import Tokenizer
+
+log = logging.getLogger(__name__)
 
 EMBEDDING = "token_embd.weight"
 ROPE_FACTORS = "rope_freqs.weight"
@@ -60,7 +64,7 @@ class Model:
         self._check_vocabulary()
         builder = GraphBuilder(file.path, file.tensors, self.config)
         self.graph: Graph = optimize(architecture.build(builder, self.n_vocab))
-        self.library = Library(target.select(isa))
+        self.library = _checked_library(isa, {weight.type for weight in self.graph.weights()})
         self._vectors: dict[str, NDArray[np.float32]] = {}
         self._pools: dict[int, WorkerPool] = {}
         self._lock = threading.Lock()
@@ -170,3 +174,15 @@ class Model:
 
 def _full_key(key: str, architecture: object) -> str:
     return f"{architecture}{key}" if key.startswith(".") else key
+
+
+def _checked_library(isa: str | None, types: set[TensorType]) -> Library:
+    """The best instruction set whose kernels compute what they should; see ``self_check``."""
+    for candidate in target.candidates(isa):
+        library = Library(candidate)
+        wrong = wrong_types(library, types)
+        if not wrong:
+            return library
+        names = ", ".join(type.label for type in wrong)
+        log.warning("%s computes %s wrongly on this machine: not used", candidate.name, names)
+    raise TargetError("no instruction set of this machine computes the model rightly")

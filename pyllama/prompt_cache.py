@@ -63,15 +63,16 @@ class PromptCache:
     def save(self, session: Session, tokens: Sequence[int]) -> None:
         """Write what the session holds, which are these tokens; FileError where that fails."""
         ids = np.asarray(tokens, "<i4")
-        pieces = [ids.view(np.uint8), *session.state(len(ids))]
+        parts = [ids.view(np.uint8), *session.state(len(ids))]
+        pieces = [np.ascontiguousarray(part).reshape(-1).data for part in parts]
         digest = hashlib.sha256()
         for piece in pieces:
-            digest.update(np.ascontiguousarray(piece))
+            digest.update(piece)
         head = _HEAD.pack(MAGIC, VERSION, len(ids), _fingerprint(session), digest.digest())
         with AtomicFile(self.path) as file:
             file.write(head)
             for piece in pieces:
-                file.write(np.ascontiguousarray(piece).reshape(-1).data)
+                file.write(piece)
 
     def _restore(self, stream: BinaryIO, session: Session, prompt: Sequence[int]) -> int:
         size = os.fstat(stream.fileno()).st_size
@@ -86,9 +87,10 @@ class PromptCache:
             raise FileError(self.path, problem, _REMEDY)
         if 4 * count > size:
             raise self._damaged()
-        body = np.frombuffer(stream.read(), np.uint8)
-        if hashlib.sha256(body).digest() != digest:
+        content = stream.read()
+        if hashlib.sha256(content).digest() != digest:
             raise self._damaged()
+        body = np.frombuffer(content, np.uint8)
         ids = body[: 4 * count].view("<i4")
         common = max(0, min(_common(ids, prompt), len(prompt) - 1, session.context))
         session.restore(common, self._pieces(body[4 * count :], session, count, common))

@@ -15,7 +15,16 @@ from models.tiny import write_tiny
 from numpy.typing import NDArray
 
 from pyllama.errors import CapacityError, PromptError
-from pyllama.generate import Finish, FinishReason, Generation, Token, generate
+from pyllama.generate import (
+    Finish,
+    FinishReason,
+    Generation,
+    Limits,
+    Logprobs,
+    Prefilled,
+    Token,
+    generate,
+)
 from pyllama.model import Model
 from pyllama.sampling import Sampler, SamplingParams
 from pyllama.session import Session
@@ -27,7 +36,7 @@ VOCABULARY = ["", "a", "b", "c", "d"]
 class Stream:
     """A decoder that holds one token back."""
 
-    def __init__(self) -> None:
+    def __init__(self, special: bool = False) -> None:
         self.held = ""
 
     def push(self, token: int) -> str:
@@ -47,6 +56,10 @@ class CountingSession:
         self.context = context
         self.n_past = past
         self.evaluated: list[list[int]] = []
+
+    def truncate(self, length: int) -> None:
+        assert length <= self.n_past
+        self.n_past = length
 
     def evaluate(self, tokens: Sequence[int]) -> NDArray[np.float32]:
         self.n_past += len(tokens)
@@ -73,7 +86,7 @@ def finish(events: Sequence[object]) -> Finish:
 def test_it_ends_where_the_model_ends_the_text() -> None:
     session = CountingSession()
     events = list(start(session, [1, 2]))
-    assert events[:-1] == [Token(3, ""), Token(4, "c")]
+    assert events[:-1] == [Prefilled(), Token(3, ""), Token(4, "c")]
     assert (finish(events).reason, finish(events).text) == (FinishReason.STOP, "d")
     assert session.evaluated == [[1, 2], [3], [4]]
 
@@ -90,7 +103,7 @@ def test_it_ends_after_as_many_tokens_as_asked_for(count: int) -> None:
 def test_no_tokens_asked_for_only_evaluates_the_prompt() -> None:
     session = CountingSession()
     events = list(start(session, [1, 2], max_tokens=0))
-    assert [type(event) for event in events] == [Finish]
+    assert [type(event) for event in events] == [Prefilled, Finish]
     assert finish(events).reason is FinishReason.LENGTH
     assert session.evaluated == [[1, 2]]
 
@@ -110,7 +123,7 @@ def test_stop_tokens_can_be_chosen() -> None:
 
 def test_a_prompt_may_fill_the_context_but_not_more() -> None:
     events = list(start(CountingSession(context=2), [1, 2]))
-    assert len(events) == 2
+    assert len(events) == 3
     with pytest.raises(CapacityError, match=r"3 tokens.*room for 2.*-c"):
         start(CountingSession(context=2), [1, 2, 3])
     with pytest.raises(CapacityError, match="room for 1"):
@@ -133,6 +146,7 @@ def test_the_sampler_sees_prompt_and_text() -> None:
 
 def test_timings_count_tokens_and_can_be_read_under_way() -> None:
     generation = start(CountingSession(), [1, 2], max_tokens=2)
+    assert isinstance(next(generation), Prefilled)
     next(generation)
     early = generation.timings
     timings = finish(list(generation)).timings
@@ -141,6 +155,64 @@ def test_timings_count_tokens_and_can_be_read_under_way() -> None:
     parts = timings.prompt.seconds + timings.eval.seconds + timings.sampling.seconds
     assert 0 < parts <= timings.total
     assert timings.samplers.seconds <= timings.sampling.seconds
+
+
+def texts(events: Sequence[Any]) -> str:
+    return "".join(event.text for event in events)
+
+
+def test_a_stop_string_ends_the_text_before_it() -> None:
+    session = CountingSession()
+    events = list(start(session, [0], limits=Limits(stop_tokens=(), stop_strings=["cd"])))
+    assert texts(events) == "ab"
+    assert finish(events).reason is FinishReason.STOP_STRING
+    assert [event.text for event in events if isinstance(event, Token)] == ["", "a", "b", "", ""]
+
+
+def test_what_only_might_have_become_a_stop_string_is_written_at_the_end() -> None:
+    limits = Limits(max_tokens=3, stop_strings=["cx"])
+    events = list(start(CountingSession(), [0], limits=limits))
+    assert texts(events) == "abc"
+    assert finish(events).reason is FinishReason.LENGTH
+
+
+def test_a_full_context_forgets_half_of_what_need_not_be_kept() -> None:
+    session = CountingSession(context=6)
+    limits = Limits(max_tokens=6, stop_tokens=(), shifts=True, keep=1)
+    generation = start(session, [1, 2, 3], limits=limits)
+    events = list(generation)
+    assert finish(events).reason is FinishReason.LENGTH
+    shifted = [4, 0, 1]  # of 1 2 3 4 0 1 stays 1, and of the other five the last three
+    assert session.evaluated == [[1, 2, 3], [4], [0], [1], shifted, [2], [3]]
+    assert generation.tokens == [1, 4, 0, 1, 2, 3]
+    assert len(generation.tokens) == session.n_past
+
+
+@pytest.mark.parametrize("limits", [Limits(stop_tokens=()), Limits(-1, (), shifts=True, keep=4)])
+def test_nothing_to_forget_is_the_end(limits: Limits) -> None:
+    events = list(start(CountingSession(context=4), [1, 2, 3, 4], limits=limits))
+    assert finish(events).reason is FinishReason.CONTEXT
+
+
+def test_what_the_session_holds_of_the_prompt_is_not_evaluated_again() -> None:
+    session = CountingSession(past=2)
+    generation = start(session, [1, 2, 3], max_tokens=1, cached=2)
+    list(generation)
+    assert session.evaluated == [[3]]
+    assert generation.tokens == [1, 2, 3]
+    with pytest.raises(CapacityError, match="room for 4"):
+        start(CountingSession(context=4, past=2), [1] * 5, cached=2)
+
+
+def test_log_probabilities_are_the_model_s_own() -> None:
+    events = list(start(CountingSession(), [1], max_tokens=1, logprobs=2))
+    [known] = [event.logprobs for event in events if isinstance(event, Token)]
+    assert known is not None
+    norm = np.log(np.e + 4)
+    assert known.chosen == pytest.approx(1 - norm)
+    assert known.top == ((2, pytest.approx(1 - norm)), (0, pytest.approx(-norm)))
+    assert Logprobs.of(np.zeros(4, np.float32), 3, 0).top == ()
+    assert len(Logprobs.of(np.zeros(4, np.float32), 3, 9).top) == 4
 
 
 def test_sessions_of_one_model_do_not_disturb_each_other(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ LAYERS = (
     (
         "pyllama.cache",
         "pyllama.cpus",
+        "pyllama.grammar",
         "pyllama.interrupt",
         "pyllama.model",
         "pyllama.sampling",

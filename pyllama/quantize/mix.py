@@ -87,10 +87,10 @@ class Mix:
         """The type that is due, whether or not its blocks fit."""
         options, base = self.options, BASE_TYPES[self.recipe]
         override = self._override(tensor.name)
-        if tensor.role is Role.EMBEDDING and options.embedding_type is not None:
-            # the table of per-layer embeddings is large: a rule that names it goes first
-            if override is None or tensor.name != _PER_LAYER:
-                return Choice(options.embedding_type, "--token-embedding-type")
+        # the table of per-layer embeddings is large: a rule that names it goes first
+        named = override is not None and tensor.name == _PER_LAYER
+        if tensor.role is Role.EMBEDDING and options.embedding_type is not None and not named:
+            return Choice(options.embedding_type, "--token-embedding-type")
         if tensor.role is Role.OUTPUT and options.output_type is not None:
             return Choice(options.output_type, "--output-tensor-type")
         if base in FLOAT_TYPES:

@@ -63,7 +63,7 @@ def more_bits(layer: int, layers: int) -> bool:
     return layer < eighth or layer >= 7 * layers // 8 or (layer - eighth) % 3 == 2
 
 
-_ALWAYS = Condition("", lambda place: True)
+_ALWAYS = Condition("", lambda _: True)
 _SPREAD = Condition(
     "outer and every third layer", lambda place: more_bits(place.layer, place.layers)
 )

@@ -13,8 +13,8 @@ from pyllama.quants import (  # each registers its formats
     simple,
     ternary,
 )
-from pyllama.quants.block_format import FORMATS, BlockFormat, Encodable
-from pyllama.quants.codec import dequantize, quantize
+from pyllama.quants.block_format import FORMATS, BlockFormat, Encodable, Floats, Weighable
+from pyllama.quants.codec import dequantize, encodable_types, quantize
 from pyllama.quants.grids import GridName, grid
 from pyllama.quants.tables import (
     E8M0_HALF,
@@ -33,8 +33,11 @@ __all__ = [
     "UE4M3_HALF",
     "BlockFormat",
     "Encodable",
+    "Floats",
     "GridName",
+    "Weighable",
     "dequantize",
+    "encodable_types",
     "float4",
     "grid",
     "i_quants",

@@ -66,8 +66,9 @@ class NVFP4(BlockFormat):
 
 def _exponents(largest: Floats) -> NDArray[np.uint8]:
     """Scale bytes that bring the largest magnitudes (n,) to 4..8, just beyond the last code."""
-    # float64, since the logarithm of a float32 just below a power of two may round to a whole one
-    # as float32 only if it is the nearest
-    power = np.floor(np.log2(largest.astype(np.float64)).astype(np.float32)) - 2 + 127
-    power = np.where(largest > 0, power, np.float32(0))
-    return np.clip(power, 0, 254).astype(np.uint8)
+    # ggml takes the logarithm in float32: just below a power of two it is rounded to the whole
+    # number. The nearest float32 of the exact one is what a good log2f returns.
+    exact: Floats = np.log2(largest.astype(np.float64)).astype(np.float32)
+    power = np.where(largest > 0, np.floor(exact) - 2 + 127, np.float32(0))
+    exponents: NDArray[np.uint8] = np.clip(power, 0, 254).astype(np.uint8)
+    return exponents

@@ -55,7 +55,7 @@ class AffineForm:
 
 @dataclass(frozen=True)
 class AffineCodes:
-    """n super-blocks: f16 scales (n,), their codes (n, groups), and the codes of values (n, 256)."""
+    """n super-blocks: f16 scales (n,), their codes (n, groups), the codes of values (n, 256)."""
 
     d: NDArray[np.float16]
     dmin: NDArray[np.float16]

@@ -122,7 +122,7 @@ def fit_from_zero(values: Floats, weights: Floats, top: int) -> tuple[Floats, Co
 
 def _squares(values: Floats, weights: Floats, inverse: Floats, codes: Floats) -> Floats:
     """The weighted sums of squared errors, (m,), of scale 1 / ``inverse``."""
-    error = values - (1 / inverse) * codes
+    error: Floats = values - (np.float32(1) / inverse) * codes
     return total(weights * error * error)
 
 
@@ -166,8 +166,8 @@ def fit_above_minimum(
     """Scales (m,), minima (m,) of >= 0 and codes (k, m), 0..top: scale * code - minimum.
 
     Tried are the scales that map the range of the values, from the best minimum so far up, to
-    ``top + first + i * step`` codes, i up to ``steps``, each improved by least squares. ``absolute``: errors count by their magnitude and
-    not by their square.
+    ``top + first + i * step`` codes, i up to ``steps``, each improved by least squares.
+    ``absolute``: errors count by their magnitude and not by their square.
     """
     low = np.minimum(values.min(axis=0), np.float32(0))
     high = values.max(axis=0)
@@ -202,9 +202,11 @@ def _least_squares(
     sum_codes = total(weighted)
     sum_squares = total(weighted * codes)
     sum_product = total(weighted * values)
-    determinant = weight * sum_squares - sum_codes * sum_codes
-    scale = (weight * sum_product - along * sum_codes) / determinant
-    base = (sum_squares * along - sum_codes * sum_product) / determinant
+    determinant: Floats = weight * sum_squares - sum_codes * sum_codes
+    scale: Floats = weight * sum_product - along * sum_codes
+    base: Floats = sum_squares * along - sum_codes * sum_product
+    scale /= determinant
+    base /= determinant
     above = base > 0
     np.copyto(scale, sum_product / sum_squares, where=above)
     base[above] = 0

@@ -16,8 +16,8 @@ Encoding, with x the block's values (all arithmetic in float32, as in ggml, so t
     Q8_0         d = max |x| / 127;                             q = x / d, ties away from zero
 
 With an importance matrix the scale of Q4_0..Q5_1 is searched for (see ``search``), with weights by
-``weighting``. x / d is x * (1 / d), and 1 / 0 counts as 0. The scale is stored rounded to f16, but the codes are
-chosen with the scale before rounding.
+``weighting``. x / d is x * (1 / d), and 1 / 0 counts as 0. The scale is stored rounded to f16, but
+the codes are chosen with the scale before rounding.
 """
 
 from __future__ import annotations

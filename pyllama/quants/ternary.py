@@ -118,6 +118,6 @@ def _pack_trits(codes: NDArray[np.uint8], digits: int) -> NDArray[np.uint8]:
     rows = codes.reshape(len(codes), digits, -1).astype(np.uint16)
     powers = np.array([3 ** (4 - k) for k in range(digits)], np.uint16)
     numbers = (rows * powers[:, None]).sum(axis=1, dtype=np.uint16)
-    return ((numbers.astype(np.uint32) * np.uint32(256) + np.uint32(242)) // np.uint32(243)).astype(
-        np.uint8
-    )
+    wide = numbers.astype(np.uint32) * np.uint32(256) + np.uint32(242)
+    packed: NDArray[np.uint8] = (wide // np.uint32(243)).astype(np.uint8)
+    return packed

@@ -129,16 +129,10 @@ class Mirostat2(Mirostat):
 
     def limit(self, candidates: Candidates) -> Candidates:
         """Those that surprise little enough, at least the likeliest."""
-        if candidates.ranked:
-            few = candidates.first(self._count(candidates))
-        else:
-            few = candidates.top(self._count(candidates))
-        return few
-
-    def _count(self, candidates: Candidates) -> int:
-        # -log2(p) <= mu is p >= 2**-mu; beyond these exponents float32 is 0 or larger than 1
-        threshold = np.float32(2.0 ** -min(max(self.mu, -1.0), 200.0))
-        return max(int(np.count_nonzero(candidates.probabilities() >= threshold)), 1)
+        # -log2(p) <= mu is p >= 2**-mu; the exponent is kept in float32's range
+        threshold = np.float32(2.0 ** -min(max(self.mu, -1.0), 126.0))
+        likely = np.count_nonzero(candidates.probabilities() >= threshold)
+        return candidates.top(max(int(likely), 1))
 
 
 class AdaptiveP(Choice):

@@ -40,7 +40,7 @@ class Dry(FilterWithMemory):
         self._multiplier = multiplier
         self._base = base
         self._allowed = allowed
-        self._window = window
+        self.window = window
         self._breakers = breakers
         self.reset()
 
@@ -60,7 +60,7 @@ class Dry(FilterWithMemory):
         before = np.concatenate((np.zeros(1, np.int32), self._repeated))
         same = np.append(self._text == token, False)
         repeated = np.where(same, before + 1, 0).astype(np.int32)
-        start = max(0, len(same) - self._window)
+        start = max(0, len(same) - self.window)
         self._text = np.append(self._text, np.int32(token))[start:]
         # What has left the window on the left is no part of a sequence any more.
         self._repeated = np.minimum(repeated[start:], np.arange(1, len(self._text) + 1))
@@ -100,9 +100,11 @@ class Dry(FilterWithMemory):
         """How many tokens follow the last breaker in the window."""
         text = self._text.tolist()
         for position in range(len(text) - 1, -1, -1):
-            after = text[position + 1 : position + 1 + _MAX_TAIL]
-            tails = self._breakers.get(text[position], ())
-            fitting = [len(tail) for tail in tails if tuple(after[: len(tail)]) == tail]
+            tails = self._breakers.get(text[position])
+            if not tails:
+                continue
+            after = tuple(text[position + 1 : position + 1 + _MAX_TAIL])
+            fitting = [len(tail) for tail in tails if after[: len(tail)] == tail]
             if fitting:
                 return len(text) - 1 - position - max(fitting)
         return len(text)
@@ -121,19 +123,17 @@ def find_breakers(texts: Iterable[str], tokenizer: Tokenizer) -> Breakers:
         breaker = text.encode("utf-8", "surrogateescape")[:_MAX_BYTES]
         beginnings = tuple(breaker[:n] for n in range(1, len(breaker)))
         for token, piece in enumerate(pieces):
-            if breaker in piece:
-                tails = [()]
-            elif beginnings and piece.endswith(beginnings):
+            if breaker in piece or piece.endswith(beginnings):
+                known = breakers.setdefault(token, [])
                 tails = _tails(breaker, piece, tokenizer)
-            else:
-                continue
-            known = breakers.setdefault(token, [])
-            known.extend(tail for tail in tails if tail not in known)
+                known.extend(tail for tail in tails if tail not in known)
     return breakers
 
 
 def _tails(breaker: bytes, piece: bytes, tokenizer: Tokenizer) -> list[tuple[int, ...]]:
     """The tokens of what is left of the breaker after each of its beginnings at the piece's end."""
+    if breaker in piece:
+        return [()]
     rests = (breaker[n:] for n in range(1, len(breaker)) if piece.endswith(breaker[:n]))
     texts = (rest.decode("utf-8", "replace") for rest in rests)
     return [tuple(tokenizer.encode(text, add_special=False)[:_MAX_TAIL]) for text in texts]

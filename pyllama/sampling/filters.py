@@ -25,7 +25,9 @@ class Filter(ABC):
 
 
 class FilterWithMemory(Filter):
-    """A filter that depends on the text so far, and is told of each token of it."""
+    """A filter that depends on the last ``window`` tokens of the text, and is told of each."""
+
+    window: int
 
     @abstractmethod
     def accept(self, token: int) -> None:

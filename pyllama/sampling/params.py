@@ -1,55 +1,39 @@
-"""The options of the sampling chain, their defaults, and what a model file says about them."""
+"""The options of the sampling chain with their defaults, and what a model file says about them."""
 
 from __future__ import annotations
 
-import math
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from pyllama.errors import ModelError, UsageError
+from pyllama.sampling.options import (
+    DEFAULT_SAMPLERS,
+    OPTIONS,
+    Option,
+    check_samplers,
+    parse_samplers,
+)
 from pyllama.sampling.rng import RANDOM_SEED
 
-_FROM_FILE = {
-    "temp": "temperature",
-    "top_k": "top_k",
-    "top_p": "top_p",
-    "min_p": "min_p",
-    "penalty_repeat": "repeat_penalty",
-    "penalty_last_n": "repeat_last_n",
-}
-"""Key behind ``general.sampling.`` -> field; presence and frequency penalties have no key."""
-
-_OPTION = {"temperature": "temp"}
-"""The option of a field where it has another name."""
-
-_RANGES: Mapping[str, tuple[float, float]] = {
-    "top_p": (0, 1),
-    "min_p": (0, 1),
-    "repeat_penalty": (1e-6, math.inf),
-    "repeat_last_n": (0, 2**31 - 1),
-}
-"""Inclusive bounds of the fields that have any; every number must also be finite."""
+_SEQUENCE_KEY = "general.sampling.sequence"
 
 
 @dataclass(frozen=True, slots=True)
 class SamplingParams:
-    """The options of the sampling chain, with llama.cpp's defaults.
+    """The options of the sampling chain, with llama.cpp's defaults; ranges are in ``OPTIONS``.
 
-    Raises UsageError where a value is out of its range.
+    Raises UsageError where a value is out of its range or two of them contradict each other.
     """
 
     seed: int = RANDOM_SEED
-    """Seed of the generator; -1 for a random one."""
-    temperature: float = 0.8
-    """Divides the logits; 0 or less is greedy."""
-    top_k: int = 40
-    """Keep the k largest logits; 0 or less keeps all."""
-    top_p: float = 0.95
-    """Keep the likeliest tokens up to this probability; 1 keeps all."""
-    min_p: float = 0.05
-    """Keep tokens at least this likely, as a share of the likeliest; 0 keeps all."""
+    """Seed of the generators; -1 for a random one."""
+    samplers: tuple[str, ...] = DEFAULT_SAMPLERS
+    """The filters in their order, see ``parse_samplers``; those with nothing to do are left out."""
+    logit_bias: tuple[tuple[int, float], ...] = ()
+    """Token and what is added to its logit, -inf to forbid it; may be given as a mapping."""
+
     repeat_penalty: float = 1.0
     """Divides positive and multiplies negative logits of recent tokens; 1 is off."""
     repeat_last_n: int = 64
@@ -59,13 +43,61 @@ class SamplingParams:
     frequency_penalty: float = 0.0
     """Subtracted for every occurrence of a recent token."""
 
+    dry_multiplier: float = 0.0
+    """Strength of the penalty on tokens that continue a repetition; 0 is off."""
+    dry_base: float = 1.75
+    """Growth of that penalty with each token of the repetition."""
+    dry_allowed_length: int = 2
+    """Length of the repetitions from which on they are penalized."""
+    dry_penalty_last_n: int = 64
+    """How many recent tokens are searched for repetitions; 0 is off."""
+    dry_sequence_breakers: tuple[str, ...] = ("\n", ":", '"', "*")
+    """Texts over which no repetition reaches; needs the tokenizer unless it is empty."""
+
+    top_n_sigma: float = -1.0
+    """Forbid logits more than so many standard deviations below the best; 0 or less is off."""
+    top_k: int = 40
+    """Keep the k largest logits; 0 or less keeps all."""
+    typical_p: float = 1.0
+    """Keep the most typical tokens up to this probability; 1 keeps all."""
+    top_p: float = 0.95
+    """Keep the likeliest tokens up to this probability; 1 keeps all."""
+    min_p: float = 0.05
+    """Keep tokens at least this likely, as a share of the likeliest; 0 keeps all."""
+    xtc_probability: float = 0.0
+    """How often the top choices are dropped; 0 is off."""
+    xtc_threshold: float = 0.1
+    """Probability that makes a token one of the top choices; above 0.5 is off."""
+
+    temperature: float = 0.8
+    """Divides the logits; 0 or less is greedy."""
+    dynatemp_range: float = 0.0
+    """The temperature varies by so much around its value, with the entropy; 0 is off."""
+    dynatemp_exponent: float = 1.0
+    """Exponent of the entropy in that."""
+
+    mirostat: int = 0
+    """1 or 2: the temperature and that version of Mirostat are all of the chain; 0 is off."""
+    mirostat_lr: float = 0.1
+    """How fast Mirostat corrects its limit (eta)."""
+    mirostat_ent: float = 5.0
+    """The surprise in bits that Mirostat aims at (tau)."""
+    adaptive_target: float = -1.0
+    """Prefer tokens near this probability; negative is off."""
+    adaptive_decay: float = 0.9
+    """How long that remembers: about 1 / (1 - decay) tokens."""
+
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            low, high = _RANGES.get(field.name, (-math.inf, math.inf))
-            if not (math.isfinite(value) and low <= value <= high):
-                name = field.name.replace("_", "-")
-                raise UsageError(f"{name} {value} is out of range{_bounds(low, high)}")
+        for name, option in OPTIONS.items():
+            option.check(getattr(self, name))
+        object.__setattr__(self, "samplers", check_samplers(self.samplers))
+        object.__setattr__(self, "logit_bias", _pairs(self.logit_bias))
+        object.__setattr__(self, "dry_sequence_breakers", tuple(self.dry_sequence_breakers))
+        if self.mirostat and self.adaptive_target >= 0:
+            raise UsageError(
+                f"--mirostat {self.mirostat} and --adaptive-target {self.adaptive_target} both "
+                "choose the token; give one of the two"
+            )
 
     @property
     def penalizes(self) -> bool:
@@ -78,7 +110,7 @@ class SamplingParams:
         cls,
         path: str | os.PathLike[str],
         metadata: Mapping[str, object],
-        given: Mapping[str, float | None],
+        given: Mapping[str, object | None],
     ) -> Self:
         """What the user gave, else the file's ``general.sampling.*``, else the defaults.
 
@@ -87,27 +119,48 @@ class SamplingParams:
         """
         options: dict[str, Any] = {name: x for name, x in given.items() if x is not None}
         params = cls(**options)
-        for suffix, name in _FROM_FILE.items():
-            key = f"general.sampling.{suffix}"
-            if key in metadata and given.get(name) is None:
-                params = params._with_file_value(path, key, name, metadata[key])
+        for option in OPTIONS.values():
+            key = f"general.sampling.{option.key}"
+            if option.key and key in metadata and given.get(option.field) is None:
+                params = params._with_file_value(path, key, option, metadata[key])
+        if _SEQUENCE_KEY in metadata and given.get("samplers") is None:
+            params = params._with_file_sequence(path, metadata[_SEQUENCE_KEY])
         return params
 
     def _with_file_value(
-        self, path: str | os.PathLike[str], key: str, name: str, value: object
+        self, path: str | os.PathLike[str], key: str, option: Option, value: object
     ) -> Self:
-        remedy = f"give --{_OPTION.get(name, name).replace('_', '-')} to override it"
-        whole = isinstance(getattr(self, name), int)
+        remedy = f"give {option.flag} to override it"
+        whole = isinstance(getattr(self, option.field), int)
         if not isinstance(value, int if whole else int | float) or isinstance(value, bool):
             kind = "a whole number" if whole else "a number"
             raise ModelError(path, f"{key} is {str(value)[:40]!r} instead of {kind}", remedy)
         try:
-            return replace(self, **{name: value})
+            changed: dict[str, Any] = {option.field: value}
+            return replace(self, **changed)
         except UsageError as error:
             raise ModelError(path, f"{key}: {error}", remedy) from error
 
+    def _with_file_sequence(self, path: str | os.PathLike[str], value: object) -> Self:
+        remedy = "give --samplers to override it"
+        if not isinstance(value, str):
+            problem = f"{_SEQUENCE_KEY} is {str(value)[:40]!r} instead of a text"
+            raise ModelError(path, problem, remedy)
+        try:
+            return replace(self, samplers=parse_samplers(value[:1000], _SEQUENCE_KEY))
+        except UsageError as error:
+            raise ModelError(path, str(error), remedy) from error
 
-def _bounds(low: float, high: float) -> str:
-    if math.isinf(low):
-        return "; give a finite number"
-    return f"; give {low:g} or more" if math.isinf(high) else f"; give {low:g} to {high:g}"
+
+def _pairs(
+    biases: Mapping[int, float] | Iterable[tuple[int, float]],
+) -> tuple[tuple[int, float], ...]:
+    """The biases as pairs; raises UsageError for what is no bias."""
+    pairs = tuple(biases.items() if isinstance(biases, Mapping) else biases)
+    for token, bias in pairs:
+        if token < 0 or not bias < float("inf"):
+            raise UsageError(
+                f"--logit-bias {token}{bias:+} is out of range; give a token id of 0 or more and "
+                "a finite number, or -inf"
+            )
+    return pairs

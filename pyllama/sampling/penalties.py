@@ -25,6 +25,7 @@ class Penalties(FilterWithMemory):
     name: ClassVar[str] = "penalties"
 
     def __init__(self, window: int, repeat: float, presence: float, frequency: float) -> None:
+        self.window = window
         self._recent: deque[int] = deque(maxlen=window)
         self._counts: Counter[int] = Counter()
         self._repeat = np.float32(repeat)

@@ -1,66 +1,71 @@
-"""The sampler: a chain of filters, then a draw from what is left."""
+"""The sampler: a chain of filters, then a choice from what is left."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pyllama.errors import PyllamaError
 from pyllama.sampling.candidates import Candidates
-from pyllama.sampling.filters import (
-    Filter,
-    FilterWithMemory,
-    LogitBias,
-    MinP,
-    Temperature,
-    TopK,
-    TopP,
-)
+from pyllama.sampling.chain import make_choice, make_filters
+from pyllama.sampling.choices import Choice, Dist
+from pyllama.sampling.filters import Filter, FilterWithMemory
 from pyllama.sampling.params import SamplingParams
-from pyllama.sampling.penalties import Penalties
 from pyllama.sampling.rng import RANDOM_SEED, Mt19937, resolve_seed
 
-FILTERS: Mapping[str, Callable[[SamplingParams], Filter | None]] = MappingProxyType(
-    {
-        "penalties": lambda p: (
-            Penalties(p.repeat_last_n, p.repeat_penalty, p.presence_penalty, p.frequency_penalty)
-            if p.penalizes
-            else None
-        ),
-        "top_k": lambda p: TopK(p.top_k) if p.top_k > 0 else None,
-        "top_p": lambda p: TopP(p.top_p) if p.top_p < 1 else None,
-        "min_p": lambda p: MinP(p.min_p) if p.min_p > 0 else None,
-        "temperature": lambda p: Temperature(p.temperature) if p.temperature != 1 else None,
-    }
-)
-"""How each filter is made from the options, None where it would do nothing; in llama.cpp's order:
-the temperature comes last, so the others see the model's own distribution."""
+if TYPE_CHECKING:
+    from pyllama.grammar import Grammar
+    from pyllama.tokenizers.tokenizer import Tokenizer
 
 
 class Sampler:
     """Picks the next token from logits. It remembers what it accepted: one for each text.
 
     ``seed`` is the seed in use, also where a random one was asked for.
+
+    A grammar is applied as llama.cpp does it: the token is drawn as if there were none, and only
+    one that the grammar refuses is drawn again, now from what the grammar allows. Mostly the model
+    writes what it should, and to test one token costs next to nothing; a second draw costs the
+    mask of the vocabulary (up to 4 ms for 128k tokens) and the chain once more.
     """
 
-    def __init__(self, filters: Sequence[Filter], seed: int = RANDOM_SEED) -> None:
+    def __init__(
+        self,
+        filters: Sequence[Filter],
+        seed: int = RANDOM_SEED,
+        choice: Choice | None = None,
+        grammar: Grammar | None = None,
+    ) -> None:
         self.filters = tuple(filters)
+        self.choice = choice or Dist()
+        self.grammar = grammar
         self._memories = [f for f in self.filters if isinstance(f, FilterWithMemory)]
         self.seed = resolve_seed(seed)
         self._random = Mt19937(self.seed)
+        self._drawn = False
 
     @classmethod
-    def from_params(cls, params: SamplingParams, banned: Collection[int] = ()) -> Sampler:
-        """The chain that the options describe; the ``banned`` tokens are never chosen."""
-        filters: list[Filter] = []
-        if banned:
-            filters.append(LogitBias(dict.fromkeys(banned, -np.inf)))
-        made = (make(params) for make in FILTERS.values())
-        filters.extend(filter for filter in made if filter is not None)
-        return cls(filters, params.seed)
+    def from_params(
+        cls,
+        params: SamplingParams,
+        tokenizer: Tokenizer | None = None,
+        grammar: Grammar | None = None,
+        banned: Collection[int] = (),
+    ) -> Sampler:
+        """The chain that the options describe; the ``banned`` tokens are never chosen.
+
+        tokenizer: for DRY's sequence breakers, and to check the tokens of the biases; grammar:
+        what the text must be, for this sampler alone. Raises UsageError for a biased token
+        outside the vocabulary, and for sequence breakers without a tokenizer.
+        """
+        # XTC draws from a generator of its own, with the same seed.
+        params = replace(params, seed=resolve_seed(params.seed))
+        filters = make_filters(params, tokenizer, banned)
+        return cls(filters, params.seed, make_choice(params), grammar)
 
     def candidates(self, logits: NDArray[np.float32]) -> Candidates:
         """What the filters leave of the whole vocabulary. logits: float32 (n_vocab,), unchanged.
@@ -76,29 +81,47 @@ class Sampler:
         return candidates
 
     def sample(self, logits: NDArray[np.float32]) -> int:
-        """Draw the next token; the caller accepts it once it is part of the text."""
-        candidates = self.candidates(logits)
-        if len(candidates) == 1:
-            return int(candidates.ids[0])
-        mass = np.cumsum(candidates.weights(), dtype=np.float64)
-        drawn = np.searchsorted(mass, mass[-1] * self._random.uniform())
-        return int(candidates.ids[drawn])
+        """Draw the next token; the caller accepts it once it is part of the text.
+
+        logits: float32 (n_vocab,), unchanged. Raises PyllamaError as ``candidates`` does, and
+        GrammarError where the grammar allows no token.
+        """
+        self._drawn = True
+        token = self.choice(self.candidates(logits), self._random)
+        if self.grammar is None or self.grammar.allows(token):
+            return token
+        allowed = self.grammar.mask()
+        return self.choice(self.candidates(np.where(allowed, logits, -np.inf)), self._random)
 
     def accept(self, *tokens: int) -> None:
-        """Tell the filters that these tokens, of the prompt or drawn, are part of the text."""
+        """Tell the filters that these tokens, of the prompt or drawn, are part of the text.
+
+        The first token after a draw also moves the grammar on; those of the prompt do not. Raises
+        GrammarError for one that the grammar refuses.
+        """
+        if self._drawn and tokens:
+            self._drawn = False
+            self.choice.accept(tokens[0])
+            if self.grammar is not None:
+                self.grammar.accept(tokens[0])
         for memory in self._memories:
-            for token in tokens:
+            for token in tokens[-memory.window :]:
                 memory.accept(token)
 
     def reset(self) -> None:
         """Forget the text and start the random numbers anew."""
         self._random = Mt19937(self.seed)
+        self._drawn = False
+        self.choice.reset()
+        if self.grammar is not None:
+            self.grammar.reset()
         for memory in self._memories:
             memory.reset()
 
     def __str__(self) -> str:
         """The chain as llama.cpp prints it: ``logits -> top-k -> temp -> dist``."""
-        return " -> ".join(("logits", *(apply.name for apply in self.filters), "dist"))
+        names = (apply.name for apply in self.filters)
+        return " -> ".join(("logits", *names, self.choice.name))
 
 
 def _require_numbers(candidates: Candidates) -> None:

@@ -139,6 +139,7 @@ class Xtc(FilterWithMemory):
         self._threshold = np.float32(threshold)
         self._seed = seed
         self._random = Mt19937(seed)
+        self.window = 0
 
     def __call__(self, candidates: Candidates) -> Candidates:
         """Drop the top choices, if it comes to that; ranked."""
@@ -168,7 +169,7 @@ def _keep(candidates: Candidates, keep: NDArray[np.bool_]) -> Candidates:
 
 def _enough(weights: NDArray[np.float32], target: float) -> int:
     """How many of the largest weights to rank so that they surely reach ``target``."""
-    if _HEAD < len(weights) and largest(weights, _HEAD).sum(dtype=np.float64) >= target:
+    if len(weights) > _HEAD and largest(weights, _HEAD).sum(dtype=np.float64) >= target:
         return _HEAD
     return len(weights)
 
@@ -177,7 +178,7 @@ def _nearest(
     distance: NDArray[np.float32], weights: NDArray[np.float32], target: float
 ) -> NDArray[np.int64]:
     """Positions by growing distance, at least as many as it takes to reach ``target``."""
-    if _HEAD < len(distance):
+    if len(distance) > _HEAD:
         limit = np.partition(distance, _HEAD)[_HEAD]
         near = np.flatnonzero(distance < limit)
         if weights[near].sum(dtype=np.float64) >= target:
