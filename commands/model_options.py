@@ -216,8 +216,16 @@ class OverrideOptions:
         ),
     ] = -1.0
 
+    check_tensors: Annotated[
+        bool,
+        typer.Option("--check-tensors", help="Look for weights that are no finite numbers first."),
+    ] = False
+
     def load(self, path: Path, isa: str | None) -> Model:
-        """The model of a file, with its metadata changed; UsageError for values of no sense."""
+        """The model of a file, with its metadata changed, and checked where that is asked for.
+
+        Raises UsageError for values of no sense, and what Model.load and check_tensors raise.
+        """
         changes: Mapping[str, Value] = {
             **key_values(self.override_kv or ()),
             **rope_overrides(self),
@@ -227,4 +235,9 @@ class OverrideOptions:
             log.info("override: %s = %r", key, value)
         from pyllama.model import Model
 
-        return Model.load(path, isa=isa, overrides=changes)
+        model = Model.load(path, isa=isa, overrides=changes)
+        if self.check_tensors:
+            from pyllama.tensor_check import check_tensors
+
+            check_tensors(model)
+        return model

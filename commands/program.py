@@ -11,10 +11,11 @@ import typer
 from pyllama.commands.failures import explained
 from pyllama.commands.graph import graph
 from pyllama.commands.inspect import inspect
+from pyllama.commands.quantize import quantize
 from pyllama.commands.run import run
 from pyllama.commands.tokenize import tokenize
 
-COMMANDS: tuple[Callable[..., None], ...] = (run, tokenize, inspect, graph)
+COMMANDS: tuple[Callable[..., None], ...] = (run, tokenize, inspect, graph, quantize)
 
 app = typer.Typer(
     no_args_is_help=True,

@@ -50,7 +50,7 @@ def run(
     if source.cache_list:
         source.list_cached()
         return
-    for group in (chat, result, cache):
+    for group in (chat, constraints, result, cache):
         group.check()
     sampling.check(escape=given.escape)
     prompt = given.read()

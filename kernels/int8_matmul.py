@@ -11,7 +11,8 @@ row are broadcast to all tokens::
     offsets    [PANEL_ROWS][DEPTH / offset group]                          f32
     sums       [PANEL_ROWS][tokens]                                        f32
 
-Signed weights are made unsigned by adding 128, which an offset takes back.
+Where dot products want unsigned weights, signed ones become so by adding 128, which an offset takes
+back.
 """
 
 from __future__ import annotations
@@ -43,7 +44,9 @@ _SMALLEST_GROUP = 16
 def fits(isa: ISA, type: TensorType) -> bool:
     """Whether a type is computed this way: where dot products of such bytes are fast."""
     fmt = FORMATS[type]
-    return isinstance(fmt, QuantizedFormat) and (bool(fmt.offset_group) or isa.dots_whole_bytes)
+    if not isinstance(fmt, QuantizedFormat):
+        return False
+    return bool(fmt.offset_group) or isa.dots_whole_bytes or isa.dots_signed_bytes
 
 
 def tile_tokens(isa: ISA) -> int:
@@ -65,7 +68,9 @@ class _Panel:
         if not isinstance(fmt, QuantizedFormat):
             raise TypeError(f"{fmt.name} has no blocks")
         self.k, self.fmt = k, fmt
-        self.group, self.offset_group = fmt.group, fmt.offset_group or fmt.group
+        self.is_signed = not fmt.offset_group and k.isa.dots_signed_bytes
+        self.group = fmt.group
+        self.offset_group = 0 if self.is_signed else fmt.offset_group or fmt.group
         self.bytes = memory.of(u8)
         self.scales = memory.at(PANEL_ROWS * DEPTH).of(f32)
         self.offsets = self.scales.at(PANEL_ROWS * DEPTH // _SMALLEST_GROUP)
@@ -79,15 +84,14 @@ class _Panel:
             scales = fmt.scales(k, block)
             offsets = fmt.offsets(k, block, scales)
             for c, chunk in enumerate(fmt.lanes(k, block)):
-                if chunk.type.kind == "i":
+                if chunk.type.kind == "i" and not self.is_signed:
                     chunk = chunk.bits_as(u8 * CHUNK) ^ BIAS
                     offsets = scales * -BIAS
                 self.bytes.store(r * DEPTH + i + c * CHUNK, chunk)
             self.scales.store(r * (DEPTH // self.group) + i // self.group, scales)
-            if offsets is None:
-                raise TypeError(f"{fmt.name} has unsigned lanes and no offsets")
-            place = r * (DEPTH // self.offset_group) + i // self.offset_group
-            self.offsets.store(place, offsets)
+            if offsets is not None:
+                place = r * (DEPTH // self.offset_group) + i // self.offset_group
+                self.offsets.store(place, offsets)
 
 
 class _Tile:
@@ -150,7 +154,7 @@ def _multiply(
     with k.loop(0, depth, GROUP) as i:
         for part in range(0, GROUP, panel.group):
             _add_group(k, panel, row, x, i + part, totals)
-        for part in range(0, GROUP, panel.offset_group):
+        for part in range(0, GROUP, panel.offset_group) if panel.offset_group else ():
             _add_offsets(k, panel, row, x, i + part, totals)
     for line, values in zip(places, totals, strict=True):
         for place, total in zip(line, values, strict=True):
@@ -163,6 +167,7 @@ def _add_group(
     """Products of the weights from ``i`` on that share a scale."""
     lanes = k.f32_lanes
     zero = k.zero(i32 * lanes)
+    byte = i8 if panel.is_signed else u8
     dots = [[zero for _ in line] for line in totals]
     for w in range(0, panel.group, WORD):
         index = x.q + (i + w) // WORD
@@ -172,7 +177,7 @@ def _add_group(
         ]
         for r, line in enumerate(dots):
             four = panel.bytes.at((row + r) * DEPTH + i + w).of(u32)[0]
-            weights = k.splat(four, lanes).bits_as(u8 * (WORD * lanes))
+            weights = k.splat(four, lanes).bits_as(byte * (WORD * lanes))
             for v, token in enumerate(tokens):
                 line[v] = k.isa.dot(k, line[v], weights, token)
     group = x.d + i // GROUP

@@ -198,6 +198,9 @@ class Generation(Iterator[Event]):
             if self._stop.found:
                 reason = FinishReason.STOP_STRING
                 break
+            if self._sampler.grammar is not None and self._sampler.grammar.is_finished:
+                reason = FinishReason.STOP
+                break
             if remaining == 0:
                 break
             if self._session.n_past >= self._session.context and not self._shift():

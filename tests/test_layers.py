@@ -34,6 +34,7 @@ LAYERS = (
         "pyllama.profile",
         "pyllama.prompt_cache",
         "pyllama.stop_strings",
+        "pyllama.tensor_check",
     ),
     ("pyllama", "pyllama.__init__"),
     ("pyllama.commands", "pyllama.__main__"),

@@ -23,6 +23,10 @@ class NEON(ISA):
     tile_rows = 8
     tile_vectors = 2
 
+    @property
+    def dots_signed_bytes(self) -> bool:
+        return True
+
     def dot(self, k: Builder, total: Value, w: Value, x: Value) -> Value:
         add = self._sdot if "dotprod" in self.features else self._pairwise
         signed = w.bits_as(i8 * w.type.lanes)  # right for u8 up to 127 too

@@ -42,6 +42,11 @@ class ISA:
         return False
 
     @property
+    def dots_signed_bytes(self) -> bool:
+        """Whether ``dot`` takes i8 as fast as u8."""
+        return False
+
+    @property
     def key(self) -> str:
         """Name and features, which together decide what code is emitted."""
         return "+".join((self.name, *self.features))

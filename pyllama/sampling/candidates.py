@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -44,6 +43,8 @@ class Candidates:
 
     def where(self, keep: NDArray[np.bool_]) -> Candidates:
         """Those that ``keep`` (n,) marks, in the present order."""
+        if keep.all():
+            return self
         # Positions first: NumPy copies by position five times as fast as by a mask.
         return self.take(np.flatnonzero(keep), ranked=self.ranked)
 
@@ -104,12 +105,12 @@ def falling_order(values: NDArray[np.float32]) -> NDArray[np.int64]:
     # The pattern of a positive float grows with it, that of a negative one shrinks: flip the 31
     # bits of the magnitude of the positive ones, and read the whole as unsigned.
     bits ^= ~(bits >> 31) & np.int32(0x7FFF_FFFF)
-    low, high = (0, 1) if sys.byteorder == "little" else (1, 0)
-    keys = np.empty((len(values), 2), np.uint32)
-    keys[:, low] = np.arange(len(values), dtype=np.uint32)
-    keys[:, high] = bits.view(np.uint32)
-    keys.view(np.uint64).sort(axis=0)
-    return keys[:, low].astype(np.int64)
+    # In place: an array of this size that is made anew costs as much as what is computed in it.
+    keys = np.left_shift(bits.view(np.uint32), np.uint64(32), dtype=np.uint64)
+    keys |= np.arange(len(values), dtype=np.uint32)
+    keys.sort()
+    keys &= np.uint64(0xFFFF_FFFF)
+    return keys.view(np.int64)
 
 
 def reach(weights: NDArray[np.float32], target: float) -> int:

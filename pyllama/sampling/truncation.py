@@ -84,11 +84,11 @@ class TopNSigma(Filter):
         """Forbid what is too far below the best; ranked."""
         if self.n <= 0 or len(candidates) <= 1:
             return candidates
-        logits = candidates.logits
-        possible = logits if np.isfinite(logits.min()) else logits[np.isfinite(logits)]
-        deviation = np.float32(possible.std(dtype=np.float64))
-        keep = logits >= logits.max() - np.float32(self.n) * deviation
-        kept, rest = candidates.where(keep).rank(), candidates.where(~keep)
+        keep = candidates.logits >= candidates.logits.max() - self.n * _deviation(candidates)
+        kept = candidates.where(keep).rank()
+        if len(kept) == len(candidates):
+            return kept
+        rest = candidates.where(~keep)
         forbidden = np.full(len(rest), -np.inf, np.float32)
         return Candidates(
             np.concatenate((kept.ids, rest.ids)),
@@ -165,6 +165,13 @@ def _keep(candidates: Candidates, keep: NDArray[np.bool_]) -> Candidates:
     if candidates.ranked:
         return candidates.first(int(np.count_nonzero(keep)))
     return candidates.where(keep)
+
+
+def _deviation(candidates: Candidates) -> np.float32:
+    """The standard deviation of the logits above minus infinity, by all of them (not n - 1)."""
+    logits = candidates.where(candidates.logits > -np.inf).logits
+    errors = logits - np.float32(logits.mean(dtype=np.float64))
+    return np.sqrt(np.dot(errors, errors) / np.float32(len(errors)))
 
 
 def _enough(weights: NDArray[np.float32], target: float) -> int:

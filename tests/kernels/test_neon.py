@@ -15,6 +15,7 @@ from kernel_cases.matmuls import (
     Size,
     Variant,
     embedding_case,
+    int8_matmul_case,
     is_quantized,
     matmul_case,
     matvec_case,
@@ -22,6 +23,7 @@ from kernel_cases.matmuls import (
 from kernel_cases.words import word_cases
 
 from pyllama.gguf.types import TensorType
+from pyllama.kernels import int8_matmul
 from pyllama.kernels.cache import ObjectCache
 from pyllama.kernels.executor import RUN, STOP, WORK, ExecutorFunction
 from pyllama.kernels.formats import FORMATS
@@ -69,6 +71,8 @@ def matmuls() -> dict[str, Factory]:
         for size in sizes(type):
             name = f"{type.label}-{size.width}"
             cases[f"matmul-{name}"] = partial(matmul_case, ALL, type, size)
+            if int8_matmul.fits(ALL, type):
+                cases[f"int8_matmul-{name}"] = partial(int8_matmul_case, ALL, type, size)
             cases[f"embedding-{name}"] = partial(embedding_case, type, size.width)
             if not is_quantized(type):
                 cases[f"matvec-{name}"] = partial(matvec_case, type, size, 1)
