@@ -56,6 +56,7 @@ class MachineOptions:
             help="Type of cached values.",
         ),
     ] = "f16"
+    isa: options.Isa = None
     warmup: Annotated[
         bool,
         typer.Option(

@@ -75,7 +75,6 @@ class ModelOptions:
     cache_list: Annotated[
         bool, typer.Option("-cl", "--cache-list", help="List the downloaded models and exit.")
     ] = False
-    isa: options.Isa = None
 
     def find(self) -> Path:
         """The model's file, downloaded where that is needed.

@@ -26,8 +26,8 @@ Arguments = Annotated[
     list[str],
     typer.Argument(
         metavar="IN.gguf [OUT.gguf] TYPE [THREADS]",
-        help=f"TYPE is one of {TYPES}, or COPY. Without OUT.gguf the result is ggml-model-TYPE.gguf "
-        "beside the model.",
+        help=f"TYPE is one of {TYPES}, or COPY. Without OUT.gguf the result is "
+        "ggml-model-TYPE.gguf beside the model.",
         show_default=False,
     ),
 ]
@@ -90,7 +90,7 @@ TensorTypes = Annotated[
     typer.Option(
         "--tensor-type",
         metavar="PATTERN=TYPE",
-        help="Tensor type of tensors whose names match the regular expression; the first rule wins.",
+        help="Tensor type of tensors whose names match the regular expression; the first one wins.",
         show_default=False,
     ),
 ]
@@ -254,10 +254,11 @@ def _write(plan: Plan, order: _Order) -> None:
     target = order.output or default
     threads = order.threads or default_threads()[0]
     paths = output_paths(plan, target)
+    written = write_plan(plan, target, threads)
     output.note(f"quantizing {order.source} to {paths[0]} as {order.type} using {threads} threads")
     _warn(plan)
     start = perf_counter()
-    for done in write_plan(plan, target, threads):
+    for done in written:
         output.note(_progress(done, perf_counter() - start))
     facts = [("file", str(path)) for path in paths]
     facts += [*_sizes(plan), ("time", f"{perf_counter() - start:.2f} s")]
@@ -266,17 +267,22 @@ def _write(plan: Plan, order: _Order) -> None:
 
 def _warn(plan: Plan) -> None:
     """What the user should know before it is too late."""
+    replaced: dict[str, list[str]] = {}
     for tensor in plan.fallbacks:
         assert tensor.choice.wanted is not None
-        output.note(
-            f"warning: {report.printable(tensor.name)}: rows of {tensor.source.shape[-1]} do not "
-            f"fit {tensor.choice.wanted.label}, it becomes {tensor.type.label}"
-        )
-    without = plan.without_importance
-    if without:
-        names = ", ".join(report.printable(tensor.name) for tensor in without[:3])
-        more = f" and {len(without) - 3} more" if len(without) > 3 else ""
-        output.note(f"warning: the importance matrix says nothing about {names}{more}")
+        kinds = f"{tensor.type.label} instead of {tensor.choice.wanted.label}"
+        replaced.setdefault(kinds, []).append(tensor.name)
+    for kinds, names in replaced.items():
+        output.note(f"warning: blocks do not divide rows, {kinds}: {_listed(names)}")
+    if plan.without_importance:
+        names = [tensor.name for tensor in plan.without_importance]
+        output.note(f"warning: the importance matrix has no entry for {_listed(names)}")
+
+
+def _listed(names: list[str]) -> str:
+    """The first few names and how many there are."""
+    text = ", ".join(map(report.printable, names[:3]))
+    return text if len(names) <= 3 else f"{text} and {len(names) - 3} more"
 
 
 def _progress(done: TensorDone, seconds: float) -> str:

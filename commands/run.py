@@ -56,7 +56,7 @@ def run(
     prompt = given.read()
     path = source.find()
     start = perf_counter()
-    model = overrides.load(path, source.isa)
+    model = overrides.load(path, machine.isa)
     session = machine.open(model)
     load = perf_counter() - start
     if chat.is_used:

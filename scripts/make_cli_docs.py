@@ -48,7 +48,9 @@ def document() -> str:
     for name, command in group.commands.items():
         parts.append(f"## pyllama {name}\n\n{_paragraphs(command.help)}\n{_options(command)}")
         if name == "run":
-            tables = (_foreign(o for o in foreign.RUN if o.is_refused is kind) for kind in (0, 1))
+            tables = (
+                _foreign(o for o in foreign.RUN if o.is_refused is kind) for kind in (False, True)
+            )
             parts.append(FOREIGN.format(*tables))
     return "\n".join(parts)
 
@@ -79,6 +81,8 @@ def _default(parameter: Any) -> str:
     value = parameter.default
     if not shown or value is None or value is False or callable(value):
         return ""
+    if isinstance(value, float):
+        return f"{value:g}"
     return "yes" if value is True else f"{getattr(value, 'value', value)}"
 
 

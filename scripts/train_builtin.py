@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from builtin_model import card, evaluation, export
-from builtin_model.corpus import Corpus, build_corpus, chat_turn, standard_library
+from builtin_model.corpus import IM_START, Corpus, build_corpus, chat_turn, standard_library
 from builtin_model.network import Llama, Shape
 from builtin_model.training import Done, Recipe, Windows, train
 from builtin_model.vocabulary import Ids, encode_documents, train_tokenizer
@@ -111,7 +111,7 @@ def measure(
 ) -> card.Facts:
     """Everything that the model card states."""
     library = [file for file in corpus.held_out if not file.is_test]
-    request = chat_turn("user", card.REQUEST) + "<|im_start|>assistant\n"
+    request = chat_turn("user", card.REQUEST) + f"{IM_START}assistant\n"
     prompts = (card.PROMPT, request)
     continuation, answer = (
         evaluation.continue_text(model, tokenizer, prompt, card.SAMPLE_TOKENS, 0.0, recipe.seed)
@@ -129,8 +129,8 @@ def measure(
         threads=torch.get_num_threads(),
         everything=evaluation.score(model, tokenizer, corpus.held_out),
         library=evaluation.score(model, tokenizer, library),
-        continuation=continuation,
-        answer=answer,
+        continuation=continuation.rstrip(),
+        answer=answer.rstrip(),
     )
 
 

@@ -29,6 +29,7 @@ LAYERS = (
         "pyllama.tokenizers",
     ),
     (
+        "pyllama.bench",
         "pyllama.generate",
         "pyllama.hub",
         "pyllama.profile",
@@ -48,6 +49,7 @@ ROOMS = {
     "huggingface_hub": {"pyllama.hub.client"},
     "transformers": set[str](),
     "torch": set[str](),
+    "matplotlib": {"pyllama.bench.plot"},
 }
 
 

@@ -62,13 +62,15 @@ def output_paths(plan: Plan, output: Path) -> list[Path]:
 def write_plan(
     plan: Plan, output: Path, threads: int, encode: Encoder = quantize
 ) -> Iterator[TensorDone]:
-    """Make the file; all parts of it take their names at the end, or none does.
+    """Make the file while the result is iterated over; it takes its name at the end.
 
-    Memory holds a few pieces for each thread. Closing the iterator early leaves nothing behind.
-    ``encode`` converts pieces; the default is the NumPy encoders.
+    All parts of a split model do, or none does. Memory holds a few pieces for each thread. Closing
+    the iterator early leaves nothing behind. ``encode`` converts pieces; the default is the NumPy
+    encoders.
 
-    Raises FileError if the plan has obstacles, the output would replace what it is made from, the
-    disk is too small, or the model has weights that are not finite.
+    Raises FileError, before anything is written, if the plan has obstacles, the output would
+    replace what it is made from or the disk is too small; later, if the model has weights that are
+    not finite.
     """
     obstacles = plan.obstacles()
     if obstacles:
@@ -76,6 +78,10 @@ def write_plan(
     paths = output_paths(plan, output)
     _check_paths(plan, paths)
     _check_space(plan, paths[0])
+    return _write(plan, paths, threads, encode)
+
+
+def _write(plan: Plan, paths: list[Path], threads: int, encode: Encoder) -> Iterator[TensorDone]:
     with ExitStack() as opened, _pool(threads) as pool:
         writers = [opened.enter_context(GGUFWriter(p, plan.file.alignment)) for p in paths]
         _declare(plan, writers)

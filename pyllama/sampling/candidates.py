@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _BLOCK = 512
-"""Weights summed at once; see ``reach``."""
+"""Weights summed at once; see ``RunningSum``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +88,16 @@ class Candidates:
         return weights
 
 
+def keep_freed_memory() -> None:
+    """Let the C library keep the arrays that are freed, rather than return them to the system.
+
+    The arrays of a large vocabulary (0.5 to 1 MB) are at a size that glibc maps anew each time,
+    and touching new pages takes as long as computing what they hold. It stops to do so once it has
+    seen one larger block freed. Elsewhere this does nothing.
+    """
+    np.empty(16 << 20, np.uint8)  # freed at once; never touched, so it takes no memory
+
+
 def largest(values: NDArray[np.float32], count: int) -> NDArray[np.float32]:
     """The ``count`` largest values, in no order."""
     start = len(values) - count
@@ -113,16 +123,27 @@ def falling_order(values: NDArray[np.float32]) -> NDArray[np.int64]:
     return keys.view(np.int64)
 
 
-def reach(weights: NDArray[np.float32], target: float) -> int:
-    """The position at which the running sum of ``weights`` (n,), n > 0, reaches ``target``.
+class RunningSum:
+    """The running sum of float32 ``weights`` (n,), n > 0, and its ``total``, in float64.
 
-    The last position where rounding keeps the sum below it. Sums are float64, and only the block
-    in which the target lies is summed weight by weight: a running sum over a whole vocabulary
-    takes longer than the exponentials.
+    Only the block in which a target lies is summed weight by weight: a running sum over a whole
+    vocabulary takes longer than the exponentials.
     """
-    starts = np.arange(0, len(weights), _BLOCK)
-    sums = np.cumsum(np.add.reduceat(weights, starts, dtype=np.float64))
-    block = min(int(np.searchsorted(sums, target)), len(starts) - 1)
-    before = float(sums[block - 1]) if block else 0.0
-    inside = before + np.cumsum(weights[starts[block] :][:_BLOCK], dtype=np.float64)
-    return int(starts[block]) + min(int(np.searchsorted(inside, target)), len(inside) - 1)
+
+    def __init__(self, weights: NDArray[np.float32]) -> None:
+        self._weights = weights
+        self._starts = np.arange(0, len(weights), _BLOCK)
+        self._sums = np.cumsum(np.add.reduceat(weights, self._starts, dtype=np.float64))
+
+    @property
+    def total(self) -> float:
+        """The sum of all weights."""
+        return float(self._sums[-1])
+
+    def reach(self, target: float) -> int:
+        """The position at which the sum reaches ``target``; the last if rounding prevents it."""
+        block = min(int(np.searchsorted(self._sums, target)), len(self._starts) - 1)
+        start = int(self._starts[block])
+        before = float(self._sums[block - 1]) if block else 0.0
+        inside = before + np.cumsum(self._weights[start : start + _BLOCK], dtype=np.float64)
+        return start + min(int(np.searchsorted(inside, target)), len(inside) - 1)

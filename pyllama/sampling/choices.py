@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from pyllama.sampling.candidates import Candidates, reach
+from pyllama.sampling.candidates import Candidates, RunningSum
 from pyllama.sampling.rng import Mt19937
 
 
@@ -38,8 +38,8 @@ def draw(candidates: Candidates, random: Mt19937) -> int:
     """
     if len(candidates) == 1:
         return 0
-    weights = candidates.weights()
-    return reach(weights, float(weights.sum(dtype=np.float64)) * random.uniform())
+    sums = RunningSum(candidates.weights())
+    return sums.reach(sums.total * random.uniform())
 
 
 class Dist(Choice):

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyllama.errors import PyllamaError
-from pyllama.sampling.candidates import Candidates
+from pyllama.sampling.candidates import Candidates, keep_freed_memory
 from pyllama.sampling.chain import make_choice, make_filters
 from pyllama.sampling.choices import Choice, Dist
 from pyllama.sampling.filters import Filter, FilterWithMemory
@@ -40,6 +40,7 @@ class Sampler:
         choice: Choice | None = None,
         grammar: Grammar | None = None,
     ) -> None:
+        keep_freed_memory()
         self.filters = tuple(filters)
         self.choice = choice or Dist()
         self.grammar = grammar

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from pyllama.sampling.candidates import Candidates, falling_order, largest, reach
+from pyllama.sampling.candidates import Candidates, RunningSum, falling_order, largest
 from pyllama.sampling.filters import Filter, FilterWithMemory
 from pyllama.sampling.rng import Mt19937
 
@@ -49,7 +49,7 @@ class TopP(Filter):
         if not candidates.ranked:
             candidates = candidates.top(_enough(weights, target))
             weights = candidates.weights()
-        return candidates.first(reach(weights, target) + 1)
+        return candidates.first(RunningSum(weights).reach(target) + 1)
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ class Typical(Filter):
         # The sum must exceed p, not only reach it.
         target = math.nextafter(self.p * total, math.inf)
         order = _nearest(distance, weights, target)
-        return candidates.take(order[: reach(weights[order], target) + 1])
+        return candidates.take(order[: RunningSum(weights[order]).reach(target) + 1])
 
 
 class Xtc(FilterWithMemory):

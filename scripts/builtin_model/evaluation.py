@@ -10,7 +10,7 @@ import torch
 from tokenizers import Tokenizer
 from torch.nn import functional
 
-from .corpus import SourceFile
+from .corpus import IM_END, SourceFile
 from .network import Llama
 from .vocabulary import END_OF_TEXT, encode_documents
 
@@ -68,9 +68,13 @@ def continue_text(
     temperature: float,
     seed: int,
 ) -> str:
-    """Up to ``count`` tokens after ``prompt``, decoded; greedy where ``temperature`` is 0."""
+    """Up to ``count`` tokens after ``prompt``, decoded; greedy where ``temperature`` is 0.
+
+    Stops at the end of the text or of the turn.
+    """
     ids = [int(token) for token in encode_documents(tokenizer, [prompt])[0]]
-    prompt_tokens, end = len(ids), tokenizer.token_to_id(END_OF_TEXT)
+    prompt_tokens = len(ids)
+    ends = {tokenizer.token_to_id(token) for token in (END_OF_TEXT, IM_END)}
     random = torch.Generator().manual_seed(seed)
     while len(ids) < min(prompt_tokens + count, model.shape.context):
         logits = model(torch.tensor([ids]))[0, -1]
@@ -79,7 +83,7 @@ def continue_text(
             token = int(torch.multinomial(chances, 1, generator=random))
         else:
             token = int(logits.argmax())
-        if token == end:
+        if token in ends:
             break
         ids.append(token)
     text: str = tokenizer.decode(ids[prompt_tokens:])

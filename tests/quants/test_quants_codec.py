@@ -130,9 +130,9 @@ def test_type_without_a_format_is_refused() -> None:
     assert message.startswith("cannot dequantize tensor type q8_1; known types: f32, f16, q4_0,")
 
 
-@pytest.mark.parametrize("type", [TensorType.Q4_K, TensorType.IQ2_XXS, TensorType.Q8_1], ids=NAME)
+@pytest.mark.parametrize("type", [TensorType.Q8_K, TensorType.I32, TensorType.Q8_1], ids=NAME)
 def test_type_without_an_encoder_is_refused(type: TensorType) -> None:
-    assert refusal("quantize", type, (256,)) == (
-        f"cannot quantize to tensor type {type.label}; "
-        "possible: f32, f16, q4_0, q4_1, q5_0, q5_1, q8_0, bf16"
+    message = refusal("quantize", type, (256,))
+    assert message.startswith(
+        f"cannot quantize to tensor type {type.label}; possible: f32, f16, q4_0, q4_1,"
     )

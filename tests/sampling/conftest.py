@@ -13,7 +13,7 @@ from pyllama.sampling import SamplingParams
 def make_params() -> Callable[..., SamplingParams]:
     """Sampling options with a fixed seed."""
 
-    def make(**options: float) -> SamplingParams:
+    def make(**options: object) -> SamplingParams:
         return SamplingParams(**{"seed": 7, **options})  # type: ignore[arg-type]
 
     return make

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from pyllama.errors import ModelError, UsageError
-from pyllama.sampling import SamplingParams
+from pyllama.sampling import OPTIONS, SamplingParams
 
 
 def test_defaults_are_those_of_llama_cpp() -> None:
@@ -34,7 +34,7 @@ def test_defaults_are_those_of_llama_cpp() -> None:
     ],
 )
 def test_out_of_range(option: str, value: float) -> None:
-    with pytest.raises(UsageError, match=option.replace("_", "-")):
+    with pytest.raises(UsageError, match=OPTIONS[option].flag):
         SamplingParams(**{option: value})  # type: ignore[arg-type]
 
 

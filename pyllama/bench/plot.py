@@ -1,0 +1,98 @@
+"""A picture of a sweep: tokens a second over what varies, prompts and generation side by side."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pyllama.bench.results import Result
+from pyllama.errors import PyllamaError, UsageError
+from pyllama.gguf.atomic import AtomicFile
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+FORMATS = (".png", ".svg")
+
+_KINDS: dict[str, Callable[[Result], bool]] = {
+    "prompt": lambda r: r.trial.n_prompt > 0 and r.trial.n_gen == 0,
+    "generation": lambda r: r.trial.n_prompt == 0,
+    "prompt and generation": lambda r: r.trial.n_prompt > 0 and r.trial.n_gen > 0,
+}
+
+_AXES: dict[str, Callable[[Result], int]] = {
+    "tokens before the test": lambda r: r.trial.n_depth,
+    "tokens of prompt": lambda r: r.trial.n_prompt,
+    "tokens generated": lambda r: r.trial.n_gen,
+    "threads": lambda r: r.trial.n_threads,
+    "batch": lambda r: r.trial.n_batch,
+    "micro-batch": lambda r: r.trial.n_ubatch,
+}
+
+_LABELS: dict[str, Callable[[Result], str]] = {
+    "model": lambda r: f"{r.model.type} ({r.trial.model.name})",
+    "isa": lambda r: r.isa,
+    "keys": lambda r: f"keys {r.trial.type_k}",
+    "values": lambda r: f"values {r.trial.type_v}",
+    **{name: lambda r, name=name: f"{name}: {_AXES[name](r)}" for name in _AXES},  # type: ignore[misc]
+}
+
+
+def check(path: Path) -> None:
+    """Before hours are spent: UsageError for a name of another kind, PyllamaError where matplotlib,
+    which draws, is not installed.
+    """
+    if path.suffix.lower() not in FORMATS:
+        raise UsageError(f"--plot {path}: the name must end with {' or '.join(FORMATS)}")
+    if find_spec("matplotlib") is None:
+        raise PyllamaError("--plot needs matplotlib; install it with: pip install 'pyllama[plot]'")
+
+
+def draw(results: Sequence[Result], path: Path) -> None:
+    """Write the picture; points are means, bars standard deviations.
+
+    Raises what ``check`` raises, and FileError where the file cannot be written.
+    """
+    check(path)
+    from matplotlib.figure import Figure
+
+    kinds = {name: [r for r in results if is_kind(r)] for name, is_kind in _KINDS.items()}
+    shown = {name: chosen for name, chosen in kinds.items() if chosen}
+    figure = Figure(figsize=(6 * len(shown), 4.5), layout="constrained")
+    for axes, (name, chosen) in zip(
+        figure.subplots(1, len(shown), squeeze=False)[0], shown.items(), strict=True
+    ):
+        _draw_kind(axes, chosen)
+        axes.set_title(name)
+    picture = io.BytesIO()
+    figure.savefig(picture, format=path.suffix.lower()[1:], dpi=150)
+    with AtomicFile(path) as file:
+        file.write(picture.getvalue())
+
+
+def _draw_kind(axes: Axes, results: Sequence[Result]) -> None:
+    across = max(_AXES, key=lambda name: len({_AXES[name](r) for r in results}))
+    series: dict[str, list[Result]] = {}
+    varying = [n for n, of in _LABELS.items() if n != across and len({of(r) for r in results}) > 1]
+    for result in results:
+        label = ", ".join(_LABELS[name](result) for name in varying)
+        series.setdefault(label, []).append(result)
+    for label, points in series.items():
+        points.sort(key=_AXES[across])
+        axes.errorbar(
+            [_AXES[across](r) for r in points],
+            [r.avg_ts for r in points],
+            yerr=[r.stddev_ts for r in points],
+            marker="o",
+            capsize=3,
+            label=label,
+        )
+    axes.set_xlabel(across)
+    axes.set_ylabel("tokens/s")
+    axes.set_ylim(bottom=0)
+    axes.grid(alpha=0.3)
+    if varying:
+        axes.legend()
