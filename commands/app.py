@@ -12,8 +12,8 @@ def main() -> None:
     """Run the program on ``sys.argv``; always raises SystemExit."""
     with explained(), interruptible():
         from pyllama.commands.environment import spelled
-        from pyllama.commands.program import app  # inside: Ctrl-C may come this early
+        from pyllama.commands.program import program  # inside: Ctrl-C may come this early
 
         # The arguments given as they are: otherwise Windows would expand the prompt's * and ~.
         with spelled():
-            app(sys.argv[1:], prog_name="pyllama")
+            program()(sys.argv[1:], prog_name="pyllama")

@@ -12,6 +12,9 @@ import typer
 log = logging.getLogger(__name__)
 
 _PREFIX, _NEGATED = "LLAMA_ARG_", "LLAMA_ARG_NO_"
+_POSITIVE = frozenset({"LLAMA_ARG_NO_HOST"})
+"""``--no-host`` is an option of its own, and no negation of a server's ``--host``."""
+
 _SPELLINGS = {"enabled": "true", "disabled": "false"}
 
 
@@ -37,8 +40,8 @@ def _changes(variables: Mapping[str, str]) -> dict[str, str]:
         for name, value in variables.items()
         if name.startswith(_PREFIX) and value.lower() in _SPELLINGS
     }
-    negated = (name.removeprefix(_NEGATED) for name in variables if name.startswith(_NEGATED))
-    return changes | {_PREFIX + name: "false" for name in negated}
+    negated = (name for name in variables if name.startswith(_NEGATED) and name not in _POSITIVE)
+    return changes | {_PREFIX + name.removeprefix(_NEGATED): "false" for name in negated}
 
 
 def overridden(context: typer.Context) -> None:

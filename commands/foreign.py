@@ -54,6 +54,7 @@ def answer(options: Sequence[Foreign], given: Mapping[str, Any]) -> None:
 
 _NO_GPU = "pyllama computes on the CPU"
 _IN_PLACE = "weights are mapped and read in place"
+_PAGES = "the operating system keeps the pages of the file that are in use"
 _ONE_KERNEL = "attention has one implementation, which is the fast one"
 _SYSTEM = "the operating system places threads and memory"
 
@@ -72,7 +73,7 @@ _NO_EFFECT = (
     Foreign(("-fitt", "--fit-target"), _NO_GPU, "MIB", "LLAMA_ARG_FIT_TARGET"),
     Foreign(("-fitc", "--fit-ctx"), _NO_GPU, "N", "LLAMA_ARG_FIT_CTX"),
     Foreign(("-fa", "--flash-attn"), _ONE_KERNEL, "on|off|auto", "LLAMA_ARG_FLASH_ATTN"),
-    Foreign(("--mlock",), _IN_PLACE, None, "LLAMA_ARG_MLOCK"),
+    Foreign(("--mlock",), _PAGES, None, "LLAMA_ARG_MLOCK"),
     Foreign(("--mmap/--no-mmap",), _IN_PLACE, None, "LLAMA_ARG_MMAP"),
     Foreign(("--direct-io/--no-direct-io",), _IN_PLACE, None, "LLAMA_ARG_DIO"),
     Foreign(("-lm", "--load-mode"), _IN_PLACE, "MODE", "LLAMA_ARG_LOAD_MODE"),
@@ -94,12 +95,15 @@ _NO_EFFECT = (
     Foreign(("--swa-full",), "the cache always holds the whole context", None),
     Foreign(("-dt", "--defrag-thold"), "the cache does not fragment", "N"),
     Foreign(("--jinja/--no-jinja",), "templates are always rendered by Jinja", None),
+    Foreign(("--skip-chat-parsing",), "the answer is written as the model writes it", None),
+    Foreign(("--prefill-assistant/--no-prefill-assistant",), "the prompt is the user's", None),
     Foreign(("--simple-io",), "input and output are always simple", None),
     Foreign(("-co", "--color"), "the text is the same with and without a terminal", "on|off|auto"),
     Foreign(("-bs", "--backend-sampling"), _NO_GPU, None),
 )
 
 _ONE_SHOT = "pyllama run answers once and ends; give the text with -p, -f or standard input"
+_AS_IT_IS = "what the model thinks is written as it comes"
 _SPECULATIVE = "there is no speculative decoding"
 _NO_ADAPTER = "merge it into the model first"
 
@@ -127,6 +131,9 @@ _REFUSED = (
     _refused(_SPECULATIVE, "-md", "--model-draft", metavar="FILE"),
     _refused(_SPECULATIVE, "-hfd", "--hf-repo-draft", metavar="REPO"),
     _refused(_SPECULATIVE, "--spec-type", metavar="TYPE"),
+    _refused(_AS_IT_IS, "--reasoning-format", metavar="FORMAT"),
+    _refused(_AS_IT_IS, "--reasoning-budget", metavar="N"),
+    _refused(_AS_IT_IS, "--reasoning-budget-message", metavar="TEXT"),
     _refused("use --output-format json for the result", "--log-jsonl"),
 )
 

@@ -20,15 +20,14 @@ the size does not depend on how much memory happens to be free."""
 log = logging.getLogger(__name__)
 
 
-def model_path(path: Path | None, *, quiet: bool = False) -> Path:
-    """The file of ``-m``, or the built-in one, which is said on stderr unless ``quiet``."""
+def model_path(path: Path | None) -> Path:
+    """The file of ``-m``, or the built-in one, which is said on stderr."""
     if path is not None:
         return path
     from pyllama import builtin
 
     path = builtin.path()
-    if not quiet:
-        output.note(f"no model given (-m FILE): using the built-in one, {path.name}")
+    output.note(f"no model given (-m FILE): using the built-in one, {path.name}")
     return path
 
 

@@ -66,6 +66,10 @@ class MachineOptions:
         ),
     ] = True
 
+    list_devices: Annotated[
+        bool, typer.Option("--list-devices", help="List devices besides the CPU and exit.")
+    ] = False
+
     def open(self, model: Model) -> Session:
         """A session of these sizes, warmed up; what Session raises."""
         session = open_session(

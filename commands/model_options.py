@@ -84,7 +84,10 @@ class ModelOptions:
         named = {"-m": self.model, "-hf": self.hf_repo, "-mu": self.model_url}
         given = [name for name, value in named.items() if value is not None]
         if len(given) > 1:
-            raise UsageError(f"{' and '.join(given)} all name the model; leave one of them")
+            raise UsageError(
+                f"{' and '.join(given)} all name the model; leave one of them, and look at the "
+                "environment's LLAMA_ARG_*"
+            )
         if self.hf_file is not None and self.hf_repo is None:
             raise UsageError("-hff names a file of a repository, but -hf gives none; add -hf")
         if self.hf_repo is None and self.model_url is None:

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pyllama.commands.report import printable
 from pyllama.errors import FileError, UsageError
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def error(text: str, *, plain: bool = False) -> None:
 
     ``plain``: without colour, for which rich would have to be imported first (some 70 ms).
     """
-    line = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    line = printable(text)
     _record_in_file(f"error: {line}")
     if sys.stderr is None:
         return
@@ -94,10 +95,9 @@ def download_progress() -> Iterator[Callable[[Progress], None]]:
         task = bar.add_task("", total=None, visible=False)
 
         def report(progress: Progress) -> None:
-            file = progress.file.rpartition("/")[2]
             bar.update(
                 task,
-                description="".join(c if c.isprintable() else "?" for c in file),
+                description=printable(progress.file.rpartition("/")[2]),
                 completed=progress.done,
                 total=progress.total,
                 visible=True,
@@ -112,7 +112,8 @@ def _announce_once() -> Callable[[Progress], None]:
     def report(progress: Progress) -> None:
         if not said:
             said.append(progress.file)
-            note(f"downloading {progress.file}, {progress.total / 2**20:.1f} MiB in all")
+            name = printable(progress.file)
+            note(f"downloading {name}, {progress.total / 2**20:.1f} MiB in all")
 
     return report
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pyllama.generate import Span, Timings
+from pyllama.generation import Span, Timings
 
 _PREFIX = "common_perf_print: "
 

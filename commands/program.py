@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from pyllama.commands.bench import bench
 from pyllama.commands.failures import explained
 from pyllama.commands.graph import graph
 from pyllama.commands.inspect import inspect
@@ -15,14 +16,14 @@ from pyllama.commands.quantize import quantize
 from pyllama.commands.run import run
 from pyllama.commands.tokenize import tokenize
 
-COMMANDS: tuple[Callable[..., None], ...] = (run, tokenize, inspect, graph, quantize)
+COMMANDS: tuple[Callable[..., None], ...] = (run, tokenize, inspect, graph, quantize, bench)
 
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={
-        "help_option_names": ["-h", "--help"],
+        "help_option_names": ["-h", "--help", "--usage"],
         # llama.cpp takes --top_k for --top-k.
         "token_normalize_func": lambda name: name.replace("_", "-"),
     },
@@ -61,3 +62,9 @@ def _guarded(command: Callable[..., None]) -> Callable[..., None]:
 
 for _command in COMMANDS:
     app.command()(_guarded(_command))
+
+
+@functools.cache
+def program() -> Callable[..., None]:
+    """The parser of the whole tree, made once: that takes Typer longer than to use it."""
+    return typer.main.get_command(app)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from pyllama.templates import ChatTemplate
 
 log = logging.getLogger(__name__)
+
+
+_THINKING = {"on": True, "off": False, "auto": None}
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,10 @@ class PromptOptions:
     def read(self) -> Prompt:
         """The prompt; see read_prompt."""
         return read_prompt(self.prompt, self.file, escape=self.escape, binary_file=self.binary_file)
+
+    def shows(self, *, by_default: bool) -> bool:
+        """Whether the prompt is written, too."""
+        return by_default if self.display_prompt is None else self.display_prompt
 
 
 @dataclass(frozen=True)
@@ -120,6 +127,26 @@ class ChatOptions:
             show_default=False,
         ),
     ] = None
+    reasoning: Annotated[
+        str,
+        typer.Option(
+            "-rea",
+            "--reasoning",
+            metavar="on|off|auto",
+            envvar="LLAMA_ARG_REASONING",
+            help="Whether the model shall think first: the template's variable enable_thinking.",
+        ),
+    ] = "auto"
+    reasoning_effort: Annotated[
+        str | None,
+        typer.Option(
+            "--reasoning-effort",
+            metavar="WORD",
+            envvar="LLAMA_ARG_REASONING_EFFORT",
+            help="How much: the template's variable reasoning_effort.",
+            show_default="the template's",
+        ),
+    ] = None
 
     @property
     def is_used(self) -> bool:
@@ -135,6 +162,8 @@ class ChatOptions:
             raise UsageError("-sys and -sysf both give the system message; leave one of them")
         if None not in (self.chat_template, self.chat_template_file):
             raise UsageError("--chat-template and --chat-template-file both give the template")
+        if self.reasoning not in _THINKING:
+            raise UsageError(f"--reasoning is {self.reasoning!r}; give on, off or auto")
         if not self.is_used and systems != (None, None):
             raise UsageError("-sys and -sysf need -cnv or -st: only a conversation has a system")
         given = (self.chat_template, self.chat_template_file, self.chat_template_kwargs)
@@ -150,16 +179,24 @@ class ChatOptions:
                 "--chat-template gives another one",
                 model.path,
             )
-        from pyllama.templates import parse_variables
-
         messages = [{"role": "user", "content": prompt.text}]
         system = self._system(escape=escape)
         if system is not None:
             messages.insert(0, {"role": "system", "content": system})
-        variables = parse_variables(self.chat_template_kwargs or "{}")
-        text = template.render(template.adapt(messages), **variables)
+        text = template.render(template.adapt(messages), **self._variables())
         log.info("chat template: %s", template.source)
         return Prompt(text, prompt.source)
+
+    def _variables(self) -> dict[str, Any]:
+        """What the template is told besides the messages; its own option comes first."""
+        from pyllama.templates import parse_variables
+
+        variables = {
+            "enable_thinking": _THINKING[self.reasoning],
+            "reasoning_effort": self.reasoning_effort,
+        }
+        given = {name: value for name, value in variables.items() if value is not None}
+        return given | parse_variables(self.chat_template_kwargs or "{}")
 
     def _system(self, *, escape: bool) -> str | None:
         if self.system_prompt is not None:

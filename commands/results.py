@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from pyllama.commands import output
 from pyllama.commands.report import to_json
-from pyllama.generate import Finish, Logprobs, Span, Timings, Token
+from pyllama.generation import Finish, Logprobs, Span, Timings, Token
 
 if TYPE_CHECKING:
-    from pyllama.generate import Event
+    from pyllama.generation import Event
     from pyllama.tokenizers import Tokenizer
 
 

@@ -14,13 +14,13 @@ from pyllama.commands.machine_options import MachineOptions
 from pyllama.commands.model_options import ModelOptions, OverrideOptions
 from pyllama.commands.prompt_options import ChatOptions, PromptOptions
 from pyllama.commands.sampling_options import SamplingOptions
-from pyllama.commands.text_options import CacheOptions, Format, LimitOptions, ResultOptions
+from pyllama.commands.text_options import CacheOptions, LimitOptions, ResultOptions
 from pyllama.errors import CapacityError, PromptError
 
 if TYPE_CHECKING:
     from pyllama.commands.prompt import Prompt
     from pyllama.commands.results import Writer
-    from pyllama.generate import Generation, Limits
+    from pyllama.generation import Generation, Limits
     from pyllama.model import Model
     from pyllama.sampling import Sampler
     from pyllama.session import Session
@@ -50,7 +50,10 @@ def run(
     if source.cache_list:
         source.list_cached()
         return
-    for group in (chat, constraints, result, cache):
+    if machine.list_devices:
+        output.write("Available devices:\n  (none)\n")
+        return
+    for group in (chat, constraints, limit, result, cache):
         group.check()
     sampling.check(escape=given.escape)
     prompt = given.read()
@@ -62,15 +65,21 @@ def run(
     if chat.is_used:
         prompt = chat.render(model, prompt, escape=given.escape)
     tokens = _encode(model, prompt, verbose=given.verbose_prompt)
+    sampler = constraints.sampler(model, sampling, escape=given.escape)
     work = _Work(session, tokens, cache)
-    generation = work.start(
-        prompt,
-        constraints.sampler(model, sampling, escape=given.escape),
-        limit.limits(model.tokenizer, tokens, escape=given.escape),
-        result,
+    limits = limit.limits(model.tokenizer, tokens, escape=given.escape)
+    generation = work.start(prompt, sampler, limits, result)
+    writer = result.writer(
+        prompt.text if given.shows(by_default=not chat.is_used) else "",
+        {
+            "model": str(path),
+            "prompt": prompt.text,
+            "prompt_tokens": tokens,
+            "seed": sampler.seed,
+        },
+        model.tokenizer,
+        load,
     )
-    is_shown = not chat.is_used if given.display_prompt is None else given.display_prompt
-    writer = _writer(model, prompt, tokens, load, result, is_shown=is_shown)
     try:
         work.write(generation, writer)
     finally:
@@ -92,23 +101,6 @@ def _encode(model: Model, prompt: Prompt, *, verbose: bool) -> list[int]:
     return tokens
 
 
-def _writer(
-    model: Model,
-    prompt: Prompt,
-    tokens: list[int],
-    load: float,
-    result: ResultOptions,
-    *,
-    is_shown: bool,
-) -> Writer:
-    from pyllama.commands.results import JsonWriter, TextWriter
-
-    if result.output_format is Format.TEXT:
-        return TextWriter(prompt.text if is_shown else "")
-    about = {"model": str(model.path), "prompt": prompt.text, "prompt_tokens": tokens}
-    return JsonWriter(model.tokenizer, about, load)
-
-
 class _Work:
     """A session that continues tokens, and the file that keeps what it has evaluated."""
 
@@ -121,7 +113,7 @@ class _Work:
         self, prompt: Prompt, sampler: Sampler, limits: Limits, result: ResultOptions
     ) -> Generation:
         """Begin; a prompt that cannot be used is named by its source."""
-        from pyllama.generate import generate
+        from pyllama.generation import generate
 
         log.info(
             "generate: n_ctx = %d, n_prompt = %d, n_cached = %d, n_predict = %d, n_keep = %d",
@@ -146,7 +138,7 @@ class _Work:
 
     def write(self, generation: Generation, writer: Writer) -> None:
         """Write the result as it is made, and the file."""
-        from pyllama.generate import Finish, FinishReason, Prefilled
+        from pyllama.generation import Finish, FinishReason, Prefilled
         from pyllama.interrupt import interruptible
 
         try:

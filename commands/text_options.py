@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,9 +16,12 @@ from pyllama.commands.prompt import argument_text
 from pyllama.errors import UsageError
 
 if TYPE_CHECKING:
-    from pyllama.generate import Limits
+    from pyllama.commands.results import Writer
+    from pyllama.generation import Limits
     from pyllama.prompt_cache import PromptCache
     from pyllama.tokenizers import Tokenizer
+
+log = logging.getLogger(__name__)
 
 UNTIL_FULL = -2
 
@@ -73,9 +77,14 @@ class LimitOptions:
         ),
     ] = 0
 
+    def check(self) -> None:
+        """Warn of what has no effect."""
+        if self.keep and not self.context_shift:
+            log.warning("--keep has no effect without --context-shift")
+
     def limits(self, tokenizer: Tokenizer, prompt: Sequence[int], *, escape: bool) -> Limits:
         """What they mean for a prompt."""
-        from pyllama.generate import Limits
+        from pyllama.generation import Limits
 
         given = self.reverse_prompt or ()
         keep = self.keep + tokenizer.add_bos
@@ -116,6 +125,17 @@ class ResultOptions:
         """Raises UsageError for what only JSON can show."""
         if self.logprobs is not None and self.output_format is not Format.JSON:
             raise UsageError("--logprobs needs --output-format json, where they can be shown")
+
+    def writer(self, echo: str, about: dict[str, Any], tokenizer: Tokenizer, load: float) -> Writer:
+        """Where the events of the generation go.
+
+        echo: comes before the text; about: comes first in JSON; load: seconds that it took.
+        """
+        from pyllama.commands.results import JsonWriter, TextWriter
+
+        if self.output_format is Format.TEXT:
+            return TextWriter(echo)
+        return JsonWriter(tokenizer, about, load)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pyllama.errors import PyllamaError
-    from pyllama.generate import Finish, FinishReason, Token, generate
+    from pyllama.generation import Finish, FinishReason, Token, generate
     from pyllama.model import Model
     from pyllama.sampling import Sampler, SamplingParams
     from pyllama.session import Session
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _PLACES = {
-    "Finish": "pyllama.generate",
-    "FinishReason": "pyllama.generate",
+    "Finish": "pyllama.generation",
+    "FinishReason": "pyllama.generation",
     "Model": "pyllama.model",
     "PyllamaError": "pyllama.errors",
     "Sampler": "pyllama.sampling",
     "SamplingParams": "pyllama.sampling",
     "Session": "pyllama.session",
-    "Token": "pyllama.generate",
-    "generate": "pyllama.generate",
+    "Token": "pyllama.generation",
+    "generate": "pyllama.generation",
 }
 
 __all__ = [  # noqa: RUF022 - sorted like _PLACES, then the version

@@ -30,7 +30,7 @@ LAYERS = (
     ),
     (
         "pyllama.bench",
-        "pyllama.generate",
+        "pyllama.generation",
         "pyllama.hub",
         "pyllama.profile",
         "pyllama.prompt_cache",

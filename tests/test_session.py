@@ -14,7 +14,7 @@ from models.tiny import write_tiny
 
 from pyllama import builtin
 from pyllama.errors import CapacityError, Interrupted, UsageError
-from pyllama.generate import Token, generate
+from pyllama.generation import Token, generate
 from pyllama.kernels.kv_cache import CACHE_TYPES
 from pyllama.kernels.target import available
 from pyllama.model import Model

@@ -11,6 +11,7 @@ from itertools import product
 from pathlib import Path, PurePath
 from typing import Any
 
+from pyllama.bench.plan import name_of_test
 from pyllama.errors import FileError, PyllamaError
 
 TEST = ("n_prompt", "n_gen", "n_depth")
@@ -34,6 +35,8 @@ MAX_SAMPLES = 10_000
 REMEDY = "give a file that pyllama bench -o json, or llama-bench -o json, has written"
 
 Value = str | int | None
+Test = tuple[int, int, int]
+Key = tuple[Test, tuple[Value, ...]]
 
 
 @dataclass(frozen=True)
@@ -55,8 +58,12 @@ class Spread:
 
 @dataclass(frozen=True)
 class Measured:
-    """A result as it stands in a file: what was measured, and tokens a second of each sample."""
+    """A result as it stands in a file.
 
+    test: tokens of prompt, generated tokens, depth. samples: tokens a second of each.
+    """
+
+    test: Test
     fields: Mapping[str, Value]
     samples: tuple[float, ...]
 
@@ -104,19 +111,19 @@ def compare(a: Sequence[Measured], b: Sequence[Measured]) -> Comparison:
     Ratios are those of all pairs of samples. Raises PyllamaError where nothing agrees.
     """
     differences = _differences(a, b)
-    keys = [name for name in (*SETTINGS, *TEST) if name not in differences]
-    grouped_a, grouped_b = _grouped(a, keys), _grouped(b, keys)
-    varying = [name for name in keys if name in SETTINGS and _varies(name, (*a, *b))]
+    names = [name for name in SETTINGS if name not in differences]
+    varying = [name for name in names if len(_values(name, (*a, *b))) > 1]
+    grouped_a, grouped_b = _grouped(a, names), _grouped(b, names)
     rows = tuple(
         Compared(
-            _test_name(dict(zip(keys, key, strict=True))),
-            {name: key[keys.index(name)] for name in varying},
+            name_of_test(*test),
+            {name: values[names.index(name)] for name in varying},
             Spread.of(samples),
-            Spread.of(grouped_b[key]),
-            ratios(samples, grouped_b[key]),
+            Spread.of(grouped_b[test, values]),
+            ratios(samples, grouped_b[test, values]),
         )
-        for key, samples in grouped_a.items()
-        if key in grouped_b
+        for (test, values), samples in grouped_a.items()
+        if (test, values) in grouped_b
     )
     if not rows:
         raise PyllamaError("the files have no test in common; run the same tests for both")
@@ -130,56 +137,51 @@ def ratios(a: Sequence[float], b: Sequence[float]) -> Spread:
 
 def _differences(a: Sequence[Measured], b: Sequence[Measured]) -> dict[str, tuple[Value, Value]]:
     found = {}
-    for name in (*MACHINE, *SETTINGS, *TEST):
+    for name in (*MACHINE, *SETTINGS):
         values_a, values_b = _values(name, a), _values(name, b)
         if len(values_a) == len(values_b) == 1 and values_a != values_b:
             found[name] = (values_a.pop(), values_b.pop())
-    return {name: pair for name, pair in found.items() if name not in TEST}
+    return found
 
 
 def _values(name: str, results: Iterable[Measured]) -> set[Value]:
     return {result.fields[name] for result in results}
 
 
-def _varies(name: str, results: Iterable[Measured]) -> bool:
-    return len(_values(name, results)) > 1
-
-
-def _grouped(
-    results: Iterable[Measured], keys: Sequence[str]
-) -> dict[tuple[Value, ...], tuple[float, ...]]:
-    grouped: dict[tuple[Value, ...], tuple[float, ...]] = {}
+def _grouped(results: Iterable[Measured], names: Sequence[str]) -> dict[Key, tuple[float, ...]]:
+    grouped: dict[Key, tuple[float, ...]] = {}
     for result in results:
-        key = tuple(result.fields[name] for name in keys)
+        key = (result.test, tuple(result.fields[name] for name in names))
         grouped[key] = grouped.get(key, ()) + result.samples
     return grouped
-
-
-def _test_name(fields: Mapping[str, Value]) -> str:
-    prompt, generated, depth = (fields[name] for name in TEST)
-    parts = [f"pp{prompt}"] * bool(prompt) + [f"tg{generated}"] * bool(generated)
-    return "+".join(parts) + (f" @ d{depth}" if depth else "")
 
 
 def _measured(path: Path, entry: Any) -> Measured:
     if not isinstance(entry, dict):
         raise FileError(path, "an entry is no result", REMEDY)
-    fields = {name: _field(path, entry, name) for name in (*MACHINE, *SETTINGS, *TEST)}
+    prompt, generated, depth = (_count(path, entry, name) for name in TEST)
+    fields = {name: _field(path, entry, name) for name in (*MACHINE, *SETTINGS)}
     fields["model_filename"] = PurePath(str(fields["model_filename"])).name
     samples = entry.get("samples_ts")
     if not isinstance(samples, list) or not 0 < len(samples) <= MAX_SAMPLES:
         raise FileError(path, "a result has no samples_ts", REMEDY)
     if not all(_is_speed(sample) for sample in samples):
         raise FileError(path, "samples_ts holds something that is no speed", REMEDY)
-    return Measured(fields, tuple(float(sample) for sample in samples))
+    return Measured((prompt, generated, depth), fields, tuple(float(sample) for sample in samples))
+
+
+def _count(path: Path, entry: Mapping[str, Any], name: str) -> int:
+    value = entry.get(name)
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise FileError(path, f"a result has no {name}", REMEDY)
+    return value
 
 
 def _field(path: Path, entry: Mapping[str, Any], name: str) -> Value:
     value = entry.get(name)
-    kind: type = int if name in TEST else str | int | None  # type: ignore[assignment]
-    if not isinstance(value, kind) or isinstance(value, bool):
-        raise FileError(path, f"a result has no {name}", REMEDY)
-    return value  # type: ignore[no-any-return]
+    if value is None or isinstance(value, str | int):
+        return value
+    raise FileError(path, f"{name} is neither a number nor a text", REMEDY)
 
 
 def _is_speed(value: Any) -> bool:

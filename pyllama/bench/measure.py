@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
-from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
@@ -67,6 +67,8 @@ class Finished:
 
 
 Event = Started | Stage | Finished
+Events = Iterator[Event]
+Numbered = tuple[int, Trial]
 
 
 class Benchmark:
@@ -90,64 +92,44 @@ class Benchmark:
             self._abort()
 
     def __iter__(self) -> Iterator[Event]:
-        index, count = 0, len(self.trials)
-        for (path, isa), same_model in groupby(self.trials, attrgetter("model", "isa")):
-            model, facts = _load(path, isa)
-            for _, group in groupby(list(same_model), attrgetter("session_key")):
-                trials = list(group)
-                session = self._open(model, trials)
-                for trial in trials:
-                    index += 1
-                    yield Started(index, count, trial)
-                    run = _Run(session, trial, self._random)
-                    stages = self._measure(run, facts)
-                    result = None
-                    for step in stages:
-                        if isinstance(step, Result):
-                            result = step
-                        else:
-                            yield Stage(index, count, trial, *step)
-                    assert result is not None
-                    yield Finished(index, count, result)
-                self._abort = None
-                del session, run, stages
-            del model
+        numbered = enumerate(self.trials, start=1)
+        for (path, isa), numbers in groupby(numbered, lambda n: (n[1].model, n[1].isa)):
+            yield from self._with_model(path, isa, numbers)
 
-    def _open(self, model: Model, trials: list[Trial]) -> Session:
-        """A session that all of the tests can use in turn."""
-        first = trials[0]
-        session = Session(
-            model,
-            context=max(trial.context for trial in trials),
-            batch=first.n_batch,
-            ubatch=first.n_ubatch,
-            threads=first.n_threads,
-            cache_type=first.type_k,
-            cache_type_v=first.type_v,
-        )
+    def _with_model(self, path: Path, isa: str | None, numbers: Iterable[Numbered]) -> Events:
+        model = Model.load(path, isa=isa)
+        facts = naming.describe(model)
+        for _, group in groupby(numbers, lambda n: n[1].session_key):
+            yield from self._with_session(model, facts, list(group))
+
+    def _with_session(self, model: Model, facts: ModelFacts, numbers: list[Numbered]) -> Events:
+        session = _open(model, [trial for _, trial in numbers])
         self._abort = session.abort
-        return session
+        for index, trial in numbers:
+            run = _Run(session, trial, self._random)
+            yield from self._measure(run, facts, index)
+        self._abort = None
 
-    def _measure(self, run: _Run, facts: ModelFacts) -> Iterator[tuple[str, int, int] | Result]:
-        """The stages of a test as they begin, and at last its result."""
+    def _measure(self, run: _Run, facts: ModelFacts, index: int) -> Events:
         plan, trial = self.plan, run.trial
+        stage = partial(Stage, index, len(self.trials), trial)
+        yield Started(index, len(self.trials), trial)
         ceilings = self._ceilings_of(run.session) if plan.ceilings else None
         machine.reset_peak()
-        if plan.delay:
-            time.sleep(plan.delay)
+        time.sleep(plan.delay)
         began = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         if run.session.n_past < trial.n_depth:
-            yield "depth", 1, 1
+            yield stage("depth")
         run.rewind()
         if plan.warmup:
-            yield "warm-up", 1, 1
+            yield stage("warm-up")
             run.warm_up()
         samples = []
         for number in range(1, plan.repetitions + 1):
-            yield "repetition", number, plan.repetitions
+            yield stage("repetition", number, plan.repetitions)
             samples.append(run.sample())
         totals, firsts = zip(*samples, strict=True)
-        yield Result(
+        result = Result(
             trial=trial,
             model=facts,
             isa=run.session.model.library.isa.name,
@@ -159,6 +141,7 @@ class Benchmark:
             work=work_of_trial(run.session, trial),
             ceilings=ceilings,
         )
+        yield Finished(index, len(self.trials), result)
 
     def _ceilings_of(self, session: Session) -> Ceilings:
         """Measured once for each instruction set and number of threads."""
@@ -258,9 +241,18 @@ def _steps(session: Session, trial: Trial) -> Iterator[tuple[int, int]]:
         yield position, 1
 
 
-def _load(path: Path, isa: str | None) -> tuple[Model, ModelFacts]:
-    model = Model.load(path, isa=isa)
-    return model, naming.describe(model)
+def _open(model: Model, trials: Sequence[Trial]) -> Session:
+    """A session that all of the tests can use in turn."""
+    first = trials[0]
+    return Session(
+        model,
+        context=max(trial.context for trial in trials),
+        batch=first.n_batch,
+        ubatch=first.n_ubatch,
+        threads=first.n_threads,
+        cache_type=first.type_k,
+        cache_type_v=first.type_v,
+    )
 
 
 def _first_token(model: Model) -> int | None:

@@ -17,6 +17,13 @@ KV_TYPES = tuple(name for name in CACHE_TYPES if name != "f32")
 MAX_TRIALS = 10_000
 
 
+def name_of_test(n_prompt: int, n_gen: int, n_depth: int) -> str:
+    """As llama-bench writes it: ``pp512``, ``tg128``, ``pp512+tg128 @ d4096``."""
+    prompt, generated = f"pp{n_prompt}" * bool(n_prompt), f"tg{n_gen}" * bool(n_gen)
+    depth = f" @ d{n_depth}" if n_depth else ""
+    return "+".join(filter(None, (prompt, generated))) + depth
+
+
 @dataclass(frozen=True, slots=True)
 class Trial:
     """One test: ``n_prompt`` tokens at once, then ``n_gen`` one by one, after ``n_depth`` others.
@@ -37,13 +44,8 @@ class Trial:
 
     @property
     def name(self) -> str:
-        """As llama-bench writes it: ``pp512``, ``tg128``, ``pp512+tg128 @ d4096``."""
-        depth = f" @ d{self.n_depth}" if self.n_depth else ""
-        if not self.n_gen:
-            return f"pp{self.n_prompt}{depth}"
-        if not self.n_prompt:
-            return f"tg{self.n_gen}{depth}"
-        return f"pp{self.n_prompt}+tg{self.n_gen}{depth}"
+        """As llama-bench writes it."""
+        return name_of_test(self.n_prompt, self.n_gen, self.n_depth)
 
     @property
     def context(self) -> int:
@@ -138,7 +140,7 @@ class BenchmarkPlan:
                     raise UsageError(f"{name} {type}: give one of {', '.join(KV_TYPES)}")
         factors = (self.models, self.isa, self.n_batch, self.n_ubatch, self.type_k, self.type_v)
         count = len(self.n_prompt) + len(self.n_gen) + len(self.n_pg)
-        for values in (*factors, self.n_threads or (0,), self.n_depth):
-            count *= len(values)
+        for factor in (*factors, self.n_threads or (0,), self.n_depth):
+            count *= len(factor)
         if count > MAX_TRIALS:
             raise UsageError(f"{count} tests asked for; at most {MAX_TRIALS} are possible")

@@ -37,8 +37,17 @@ _LABELS: dict[str, Callable[[Result], str]] = {
     "isa": lambda r: r.isa,
     "keys": lambda r: f"keys {r.trial.type_k}",
     "values": lambda r: f"values {r.trial.type_v}",
-    **{name: lambda r, name=name: f"{name}: {_AXES[name](r)}" for name in _AXES},  # type: ignore[misc]
 }
+
+
+def _labels(across: str) -> dict[str, Callable[[Result], str]]:
+    """What may tell lines apart, when one quantity runs along the axis."""
+    others = {name: of for name, of in _AXES.items() if name != across}
+    return _LABELS | {name: _numbered(name, of) for name, of in others.items()}
+
+
+def _numbered(name: str, of: Callable[[Result], int]) -> Callable[[Result], str]:
+    return lambda result: f"{name} {of(result)}"
 
 
 def check(path: Path) -> None:
@@ -76,9 +85,9 @@ def draw(results: Sequence[Result], path: Path) -> None:
 def _draw_kind(axes: Axes, results: Sequence[Result]) -> None:
     across = max(_AXES, key=lambda name: len({_AXES[name](r) for r in results}))
     series: dict[str, list[Result]] = {}
-    varying = [n for n, of in _LABELS.items() if n != across and len({of(r) for r in results}) > 1]
+    varying = [of for of in _labels(across).values() if len({of(r) for r in results}) > 1]
     for result in results:
-        label = ", ".join(_LABELS[name](result) for name in varying)
+        label = ", ".join(of(result) for of in varying)
         series.setdefault(label, []).append(result)
     for label, points in series.items():
         points.sort(key=_AXES[across])

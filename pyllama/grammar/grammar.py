@@ -34,6 +34,7 @@ class Grammar:
         self.source = source
         self._n_vocab = tokenizer.n_vocab
         self._ends = tokenizer.end_of_generation
+        self._begun = False
         self._finished = False
         self._matcher = LLMatcher(
             token_trie(tokenizer),
@@ -75,7 +76,10 @@ class Grammar:
     @property
     def is_finished(self) -> bool:
         """Whether the text matches and nothing can follow it, or its end was accepted."""
-        return self._finished or (self.may_end and not self._continuations().any())
+        if self._finished or not self.may_end:
+            return self._finished
+        # The matcher knows this after each token; only before the first one it has to be asked.
+        return self._matcher.is_stopped() or not (self._begun or self._continuations().any())
 
     def allows(self, token: int) -> bool:
         """Whether ``token`` may come next."""
@@ -107,6 +111,7 @@ class Grammar:
         """Move on by one token; raises GrammarError where it is not allowed."""
         if not self.allows(token):
             raise GrammarError(self.source, f"token {token} is not allowed here")
+        self._begun = True
         if token in self._ends:
             self._finished = True
         elif not self._matcher.consume_token(token):
@@ -114,6 +119,7 @@ class Grammar:
 
     def reset(self) -> None:
         """Back to the beginning of the text."""
+        self._begun = False
         self._finished = False
         self._matcher.reset()
 
@@ -127,5 +133,7 @@ class Grammar:
     def _problem(self) -> str:
         """llguidance's message in one line, without places in a text that nobody wrote."""
         lines = [line.strip() for line in self._matcher.get_error().splitlines()] or [""]
+        if lines[0].startswith("panic"):  # llguidance counts symbols in 16 bits
+            return "the grammar is too large"
         problem = re.sub(r"^at \d+\(\d+\): (failed to compile JSON schema: )?", "", lines[0])
         return f"{problem} {lines[-1]}" if problem.endswith(":") else problem

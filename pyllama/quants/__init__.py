@@ -7,6 +7,7 @@ this one group the formats by kinship; each begins with the diagrams of its form
 from pyllama.quants import (  # each registers its formats
     float4,
     i_quants,
+    iq1,
     iq4,
     k_quants,
     scalars,
@@ -41,6 +42,7 @@ __all__ = [
     "float4",
     "grid",
     "i_quants",
+    "iq1",
     "iq4",
     "k_quants",
     "quantize",

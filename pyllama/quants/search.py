@@ -23,6 +23,7 @@ TINY = np.float32(1e-15)
 """A group without a value of this magnitude counts as zeros."""
 
 _TENTH = np.float32(0.1)
+_BYTE = np.float32(256)
 
 
 def as_groups(values: Floats, size: int) -> Floats:
@@ -37,9 +38,9 @@ def from_groups(codes: Codes, n: int) -> Codes:
 
 def total(terms: Floats) -> Floats:
     """The sums of the columns of (k, m), added up from the first row on: (m,)."""
-    result: Floats = terms[0].copy()
-    for row in terms[1:]:
-        result += row
+    if terms.shape[1] == 1:  # NumPy would add a single column up in pairs
+        return np.add.accumulate(terms, axis=0, dtype=np.float32)[-1]
+    result: Floats = np.add.reduce(terms, axis=0)
     return result
 
 
@@ -102,22 +103,31 @@ def descend_around_zero(values: Floats, top: int) -> tuple[Floats, Codes]:
 
 
 def fit_from_zero(values: Floats, weights: Floats, top: int) -> tuple[Floats, Codes]:
-    """Scales (m,) and codes (k, m), 0..top, such that scale * code is near values of >= 0."""
+    """Scales (m,) and codes (k, m), 0..top, such that scale * code is near values of >= 0.
+
+    A few values may be negative, and their codes with them; ggml keeps these in unsigned bytes,
+    where -1 is 255, and computes with either. What matters to its callers then is the scale.
+    """
     peak = np.maximum(values.max(axis=0), 0)
     inverse = np.float32(top) / peak
-    best = _squares(values, weights, inverse, rounded(values * inverse, 0, top))
+    best = _squares(values, weights, inverse, np.rint(values * inverse) % _BYTE)
     for step in (-4, -3, -2, -1, 1, 2, 3, 4):
         trial = (_TENTH * np.float32(step) + np.float32(top)) / peak
-        error = _squares(values, weights, trial, rounded(values * trial, 0, top))
+        error = _squares(values, weights, trial, _at_most(values * trial, top))
         better = error < best
         np.copyto(inverse, trial, where=better)
         np.copyto(best, error, where=better)
-    codes = rounded(values * inverse, 0, top)
-    scale = _descend(values, weights, codes, 0, top)
+    codes = _at_most(values * inverse, top)
+    scale = _descend(values, weights, codes, None, top)
     tiny = ~(peak >= TINY)
     scale[tiny] = 0
     codes[:, tiny] = 0
-    return scale, codes.astype(np.uint8)
+    return scale, np.minimum(codes, top).astype(np.uint8)
+
+
+def _at_most(values: Floats, top: int) -> Floats:
+    """Values rounded to whole numbers up to ``top``."""
+    return np.minimum(np.rint(values), np.float32(top))
 
 
 def _squares(values: Floats, weights: Floats, inverse: Floats, codes: Floats) -> Floats:
@@ -126,8 +136,10 @@ def _squares(values: Floats, weights: Floats, inverse: Floats, codes: Floats) ->
     return total(weights * error * error)
 
 
-def _descend(values: Floats, weights: Floats, codes: Floats, low: int, high: int) -> Floats:
+def _descend(values: Floats, weights: Floats, codes: Floats, low: int | None, high: int) -> Floats:
     """Change single codes, in place, as long as that brings the group nearer; its scales (m,).
+
+    Codes are from ``low`` to ``high``; None is for unsigned bytes, see ``fit_from_zero``.
 
     What is maximised is along**2 / power, with along the weighted product of values and codes and
     power that of the codes with themselves; along / power is the best scale.
@@ -135,17 +147,20 @@ def _descend(values: Floats, weights: Floats, codes: Floats, low: int, high: int
     weighted = weights * values
     along = total(weighted * codes)
     power = total(weights * codes * codes)
+    if low is None:
+        codes %= _BYTE
     for _ in range(5):
         changed = False
         for value, weight, product, code in zip(values, weights, weighted, codes, strict=True):
             rest, rest_power = along - product * code, power - weight * code * code
-            new = rounded(value * rest_power / rest, low, high)
+            exact = value * rest_power / rest
+            new = _at_most(exact, high) if low is None else rounded(exact, low, high)
             new_along, new_power = rest + product * new, rest_power + weight * new * new
             better = (rest > 0) & (rest_power > 0) & (new != code)
             better &= new_along * new_along * power > along * along * new_power
             if better.any():
                 changed = True
-                np.copyto(code, new, where=better)
+                np.copyto(code, new if low is not None else new % _BYTE, where=better)
                 np.copyto(along, new_along, where=better)
                 np.copyto(power, new_power, where=better)
         if not changed:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from pyllama.errors import PyllamaError
+from pyllama.errors import GrammarError, PyllamaError
 from pyllama.sampling.candidates import Candidates, keep_freed_memory
 from pyllama.sampling.chain import make_choice, make_filters
 from pyllama.sampling.choices import Choice, Dist
@@ -75,10 +75,10 @@ class Sampler:
         """
         candidates = Candidates.of(logits)
         _require_numbers(candidates)
-        with np.errstate(over="ignore", invalid="ignore"):  # the check below sees the result
+        with np.errstate(over="ignore", invalid="ignore"):  # the check sees the result
             for apply in self.filters:
                 candidates = apply(candidates)
-        _require_numbers(candidates)
+                _require_numbers(candidates)
         return candidates
 
     def sample(self, logits: NDArray[np.float32]) -> int:
@@ -91,8 +91,20 @@ class Sampler:
         token = self.choice(self.candidates(logits), self._random)
         if self.grammar is None or self.grammar.allows(token):
             return token
-        allowed = self.grammar.mask()
-        return self.choice(self.candidates(np.where(allowed, logits, -np.inf)), self._random)
+        return self._draw_again(logits, self.grammar)
+
+    def _draw_again(self, logits: NDArray[np.float32], grammar: Grammar) -> int:
+        """Draw from what the grammar allows, with the others at minus infinity."""
+        allowed = np.where(grammar.mask(), logits, np.float32(-np.inf))
+        try:
+            candidates = self.candidates(allowed)
+        except PyllamaError as error:
+            raise GrammarError(
+                grammar.source,
+                "every token that it allows here is forbidden; allow one (--logit-bias, "
+                "--ignore-eos)",
+            ) from error
+        return self.choice(candidates, self._random)
 
     def accept(self, *tokens: int) -> None:
         """Tell the filters that these tokens, of the prompt or drawn, are part of the text.

@@ -139,7 +139,7 @@ class Xtc(FilterWithMemory):
         self._threshold = np.float32(threshold)
         self._seed = seed
         self._random = Mt19937(seed)
-        self.window = 0
+        self.window = 1
 
     def __call__(self, candidates: Candidates) -> Candidates:
         """Drop the top choices, if it comes to that; ranked."""
@@ -171,7 +171,7 @@ def _deviation(candidates: Candidates) -> np.float32:
     """The standard deviation of the logits above minus infinity, by all of them (not n - 1)."""
     logits = candidates.where(candidates.logits > -np.inf).logits
     errors = logits - np.float32(logits.mean(dtype=np.float64))
-    return np.sqrt(np.dot(errors, errors) / np.float32(len(errors)))
+    return np.float32(math.sqrt(float(np.dot(errors, errors)) / len(errors)))
 
 
 def _enough(weights: NDArray[np.float32], target: float) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pyllama.commands.perf import perf_block
-from pyllama.generate import Span, Timings
+from pyllama.generation import Span, Timings
 
 
 def test_the_block_is_llama_cpps() -> None:

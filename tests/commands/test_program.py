@@ -9,7 +9,9 @@ import pytest
 from cli_runner import FOLDER, call, spawn
 
 
-@pytest.mark.parametrize("arguments", [["-h"], ["--help"], ["run", "-h"], ["tokenize", "--help"]])
+@pytest.mark.parametrize(
+    "arguments", [["-h"], ["--help"], ["run", "--usage"], ["tokenize", "--help"]]
+)
 def test_help(arguments: list[str]) -> None:
     result = call(*arguments)
     assert (result.code, result.err) == (0, "")
@@ -69,7 +71,7 @@ def imported_by(code: str) -> set[str]:
 def test_only_what_is_needed_is_imported() -> None:
     assert imported_by("import pyllama.commands.program") == set()
     run = (
-        "import pyllama.model, pyllama.session, pyllama.generate, pyllama.sampling, "
+        "import pyllama.model, pyllama.session, pyllama.generation, pyllama.sampling, "
         "pyllama.interrupt, pyllama.threads, pyllama.commands.program"
     )
     assert not imported_by(run) & {"rich", "transformers", "huggingface_hub"}

@@ -76,6 +76,17 @@ def test_other_templates(chatty: Path, tmp_path: Path) -> None:
     assert unused.err.startswith("warning: --chat-template has no effect without -cnv")
 
 
+def test_thinking_is_the_template_s_affair(chatty: Path) -> None:
+    template = "{{ enable_thinking }} {{ reasoning_effort }}"
+    common = ("-p", "Hi", "-st", "--display-prompt", "-n", "0", "--chat-template", template)
+    assert prompt_of(run(chatty, *common)) == " "
+    assert prompt_of(run(chatty, *common, "--reasoning", "off")) == "False "
+    both = ("-rea", "on", "--reasoning-effort", "low")
+    assert prompt_of(run(chatty, *common, *both)) == "True low"
+    kwargs = ("--chat-template-kwargs", '{"enable_thinking": false}')
+    assert prompt_of(run(chatty, *common, *both, *kwargs)) == "False low"
+
+
 def test_a_model_without_a_template(tmp_path: Path) -> None:
     path = write_model(tmp_path / "plain.gguf")
     with GGUFFile.open(path) as file:
@@ -95,6 +106,7 @@ def test_a_model_without_a_template(tmp_path: Path) -> None:
         (("-st", "--chat-template", "a", "--chat-template-file", "b"), "--chat-template-file"),
         (("-st", "--chat-template", "nonesuch"), "nonesuch"),
         (("-st", "--chat-template-kwargs", "[]"), "JSON object"),
+        (("-st", "-rea", "maybe"), "--reasoning is 'maybe'"),
     ],
 )
 def test_contradictions(chatty: Path, options: tuple[str, ...], complaint: str) -> None:

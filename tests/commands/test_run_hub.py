@@ -66,6 +66,14 @@ def test_what_the_hub_does_not_have(hub: Hub, tmp_path: Path) -> None:
         assert all(word in result.err for word in words)
 
 
+def test_no_network(hub: Hub, tmp_path: Path) -> None:
+    nobody = variables(hub, tmp_path) | {"HF_ENDPOINT": "http://127.0.0.1:9"}
+    result = spawn("run", *ARGUMENTS, "-hf", "u/m", env=nobody)
+    assert (result.code, result.out) == (1, b"")
+    assert result.err.startswith("error: u/m: ")
+    assert result.err.count("\n") == 1
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="needs pseudo-terminals")
 def test_a_bar_at_a_terminal(hub: Hub, tmp_path: Path) -> None:
     import subprocess

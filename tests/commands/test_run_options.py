@@ -115,6 +115,13 @@ def test_a_context_that_is_shifted_goes_on(tiny: Path) -> None:
     assert "context of 32 tokens is full" in full.err
 
 
+def test_what_is_kept_only_matters_when_the_context_is_shifted(tiny: Path) -> None:
+    assert run(tiny, "--keep", "4").err == (
+        "warning: --keep has no effect without --context-shift\n"
+    )
+    assert run(tiny, "--keep", "-1", "--context-shift").err == ""
+
+
 def test_control_tokens_are_shown_when_asked_for(tiny: Path) -> None:
     biased = ("-l", "1+99", "-n", "2", "--no-display-prompt")
     assert text(tiny, *biased) == b"\n"
@@ -161,7 +168,7 @@ def test_threads_and_cache_types(tiny: Path) -> None:
     assert text(tiny, "-ctk", "f32", "-ctv", "bf16").startswith(b"Hello")
 
 
-def test_metadata_can_be_overridden(tiny: Path, tmp_path: Path) -> None:
+def test_metadata_can_be_overridden(tiny: Path) -> None:
     plain = text(tiny)
     epsilon = "llama.attention.layer_norm_rms_epsilon"
     assert text(tiny, "--override-kv", f"{epsilon}=float:0.9") != plain
@@ -185,3 +192,8 @@ def test_tensors_are_checked_when_asked_for(tiny: Path, tmp_path: Path) -> None:
     error = one_line_error(run(path, "--check-tensors"))
     assert error.startswith(f"{path}: tensor 'blk.1.ffn_down.weight' has values")
     assert text(tiny, "--check-tensors") == text(tiny)
+
+
+def test_devices() -> None:
+    result = call("run", "--list-devices")
+    assert (result.code, result.out, result.err) == (0, b"Available devices:\n  (none)\n", "")

@@ -96,7 +96,8 @@ def test_a_quantized_model_can_be_copied_and_requantized(tmp_path: Path) -> None
 
 def write_split(folder: Path) -> Path:
     """The model in two parts."""
-    names = list(weights())
+    values = weights()
+    names = list(values)
     for index, part in enumerate((names[:9], names[9:])):
         with GGUFWriter(split_path(folder / "m", index, 2)) as writer:
             if index == 0:
@@ -106,9 +107,9 @@ def write_split(folder: Path) -> Path:
                 writer.add(f"split.{key}", np.uint16(value))
             writer.add("split.tensors.count", np.int32(len(names)))
             for name in part:
-                writer.add_tensor_info(name, weights()[name].shape, TensorType.F32)
+                writer.add_tensor_info(name, values[name].shape, TensorType.F32)
             for name in part:
-                writer.write_tensor(name, weights()[name])
+                writer.write_tensor(name, values[name])
     return split_path(folder / "m", 0, 2)
 
 

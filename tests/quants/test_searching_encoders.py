@@ -30,6 +30,10 @@ PLAIN = {
     "TQ1_0": "78aaa9803f6213db",
     "TQ2_0": "ef434861791ce3d2",
     "MXFP4": "5352ccbd62323758",
+    "IQ2_S": "1110d0682a63b739",
+    "IQ3_XXS": "07c5ae2e823e5c80",
+    "IQ3_S": "e15b572cff306962",
+    "IQ1_M": "a141a394ec8b88b9",
 }
 WEIGHTED = {
     "Q4_0": "3a3d9bb32821e08f",
@@ -43,6 +47,13 @@ WEIGHTED = {
     "Q6_K": "3ccc1dd15266ee5d",
     "IQ4_NL": "845c9d544fe5916f",
     "IQ4_XS": "be2dbb498704e85c",
+    "IQ1_S": "837c2c42f9c9bac6",
+    "IQ1_M": "9a53779632151f41",
+    "IQ2_XXS": "e05442dbeaf25931",
+    "IQ2_XS": "5caffa16afe9d118",
+    "IQ2_S": "8164256c7a4243cd",
+    "IQ3_XXS": "c8044d01f7ebb1e2",
+    "IQ3_S": "4f36cfb45c84e0c1",
 }
 
 

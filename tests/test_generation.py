@@ -14,8 +14,8 @@ from models.cases import CASES
 from models.tiny import write_tiny
 from numpy.typing import NDArray
 
-from pyllama.errors import CapacityError, PromptError
-from pyllama.generate import (
+from pyllama.errors import CapacityError, PromptError, UsageError
+from pyllama.generation import (
     Finish,
     FinishReason,
     Generation,
@@ -36,7 +36,8 @@ VOCABULARY = ["", "a", "b", "c", "d"]
 class Stream:
     """A decoder that holds one token back."""
 
-    def __init__(self, special: bool = False) -> None:
+    def __init__(self, special: bool) -> None:
+        assert not special
         self.held = ""
 
     def push(self, token: int) -> str:
@@ -192,6 +193,11 @@ def test_a_full_context_forgets_half_of_what_need_not_be_kept() -> None:
 def test_nothing_to_forget_is_the_end(limits: Limits) -> None:
     events = list(start(CountingSession(context=4), [1, 2, 3, 4], limits=limits))
     assert finish(events).reason is FinishReason.CONTEXT
+
+
+def test_only_a_session_of_one_text_can_forget_half_of_it() -> None:
+    with pytest.raises(UsageError, match="shift"):
+        start(CountingSession(past=3), [1], limits=Limits(shifts=True))
 
 
 def test_what_the_session_holds_of_the_prompt_is_not_evaluated_again() -> None:

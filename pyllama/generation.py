@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from pyllama.errors import CapacityError, PromptError
+from pyllama.errors import CapacityError, PromptError, UsageError
 from pyllama.stop_strings import StopStrings
 
 if TYPE_CHECKING:
@@ -132,7 +132,8 @@ class Limits:
     stop_strings: Collection[str] = ()
     """Texts that end the text, without being part of it."""
     shifts: bool = False
-    """Forget the older half of a full context instead of ending."""
+    """Forget the older half of a full context instead of ending; the prompt and what follows it
+    must be all that the session holds."""
     keep: int = 0
     """Tokens at the beginning of the prompt that are never forgotten."""
 
@@ -265,7 +266,7 @@ def generate(
     holds everything before it.
 
     Raises PromptError for a prompt of no tokens, CapacityError for one that does not fit,
-    UsageError for an empty stop string.
+    UsageError for an empty stop string, and for shifts in a session that holds other text.
     """
     if len(prompt) == 0:
         raise PromptError(
@@ -280,6 +281,8 @@ def generate(
             "shorten it or ask for a larger context (-c)"
         )
     limits = limits or Limits(max_tokens, stop)
+    if limits.shifts and session.n_past != cached:
+        raise UsageError("a context can be shifted only where its session holds one text")
     return Generation(
         session, prompt, sampler, limits, cached=cached, logprobs=logprobs, special=special
     )
