@@ -10,6 +10,8 @@ import pytest
 from cli_runner import Result, call, one_line_error, spawn
 from tiny_model import write_model
 
+from pyllama import builtin, hub
+
 QUICK = ("-p", "8", "-n", "2", "-r", "1", "-t", "1")
 
 
@@ -62,6 +64,28 @@ def test_models_and_threads_by_commas_and_again(model: Path) -> None:
     assert result.code == 0
     entries = [json.loads(line) for line in result.out.splitlines()]
     assert [e["n_threads"] for e in entries] == [1, 2] * 3
+
+
+def test_the_built_in_model() -> None:
+    result = call("bench", *QUICK, "-o", "jsonl")
+    assert result.code == 0
+    assert result.err.startswith("no model given (-m FILE): using the built-in one, ")
+    names = {Path(json.loads(line)["model_filename"]).name for line in result.out.splitlines()}
+    assert names == {builtin.NAME}
+
+
+def test_models_of_hubs_come_last(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def resolve(repo: str, **how: Any) -> Path:
+        asked.append((repo, how["file"], how["token"], how["offline"]))
+        return model
+
+    monkeypatch.setattr(hub, "resolve", resolve)
+    source = ("-hf", "a/b:Q8_0,c/d", "-hff", "x.gguf", "-hft", "secret", "--offline")
+    entries = document(model, *source)
+    assert asked == [("a/b:Q8_0", "x.gguf", "secret", True), ("c/d", None, "secret", True)]
+    assert len(entries) == 3 * 2
 
 
 def test_second_output(model: Path) -> None:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from pyllama.errors import PyllamaError
 from pyllama.gguf.types import TensorType
 from pyllama.quants import FORMATS, Weighable, dequantize, quantize
+from pyllama.quants.search import total
 
 ROWS, COLUMNS = 24, 1024
 
@@ -154,3 +155,14 @@ def test_formats_without_use_for_importance_disregard_it() -> None:
     for type in (TensorType.Q8_0, TensorType.TQ2_0, TensorType.MXFP4, TensorType.F16):
         weighted = quantize(values, type, sample_importance())
         assert weighted.tobytes() == quantize(values, type).tobytes()
+
+
+@pytest.mark.parametrize("groups", [1, 2, 3, 7, 8, 9, 16, 33, 1000])
+@pytest.mark.parametrize("size", [8, 16, 32, 256])
+def test_sums_are_made_in_order(size: int, groups: int) -> None:
+    dice = np.random.default_rng(size + groups).integers(-9999, 9999, (size, groups))
+    terms = (dice * 1.7 ** (dice % 31)).astype(np.float32)
+    expected = terms[0].copy()
+    for row in terms[1:]:
+        expected += row
+    assert (total(terms) == expected).all()
