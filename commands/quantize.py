@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pyllama.commands import options, output, report
+from pyllama.commands import quantize_views as views
 from pyllama.errors import UsageError
 
 if TYPE_CHECKING:
     from pyllama.gguf.file_types import FileType
-    from pyllama.quantize import Plan, QuantizeOptions, TensorDone
+    from pyllama.quantize import Plan, QuantizeOptions
 
 TYPES = (
     "F32 F16 BF16 Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 Q2_K Q2_K_S Q3_K_S Q3_K_M Q3_K_L Q4_K_S Q4_K_M Q5_K_S "
@@ -168,7 +169,7 @@ def quantize(
     output.start_log(verbose=verbose)
     from pyllama.commands import quantize_options as read
     from pyllama.gguf import GGUFFile
-    from pyllama.quantize import QuantizeOptions, make_plan
+    from pyllama.quantize import QuantizeOptions, make_plan, obstacles
 
     order = _order(arguments)
     wanted = QuantizeOptions(
@@ -188,7 +189,10 @@ def quantize(
     with GGUFFile.open(order.source) as file:
         plan = make_plan(file, order.recipe, wanted)
         if dry_run:
-            _show(plan)
+            output.write(views.plan_table(plan))
+            views.warn(plan)
+            for obstacle in obstacles(plan):
+                output.note(f"warning: without --dry-run this would fail: {obstacle}")
         else:
             _write(plan, order)
 
@@ -227,26 +231,6 @@ def _refuse_without_effect(order: _Order, wanted: QuantizeOptions) -> None:
             raise UsageError(f"{name} has no effect on COPY; leave it out")
 
 
-def _show(plan: Plan) -> None:
-    """The plan as a table, and what it amounts to."""
-    titles = ("tensor", "shape", "from", "to", "rule", "bytes")
-    rows = [
-        (
-            tensor.name,
-            _shape(tensor.source.shape),
-            tensor.source.type.label,
-            tensor.type.label,
-            tensor.choice.rule,
-            f"{tensor.n_bytes:,}",
-        )
-        for tensor in plan.tensors
-    ]
-    output.write(report.table(titles, rows, right=("bytes",)) + "\n" + report.facts(_sizes(plan)))
-    _warn(plan)
-    for obstacle in plan.obstacles():
-        output.note(f"warning: without --dry-run this would fail: {obstacle}")
-
-
 def _write(plan: Plan, order: _Order) -> None:
     from pyllama.cpus import default_threads
     from pyllama.quantize import output_paths, write_plan
@@ -257,60 +241,10 @@ def _write(plan: Plan, order: _Order) -> None:
     paths = output_paths(plan, target)
     written = write_plan(plan, target, threads)
     output.note(f"quantizing {order.source} to {paths[0]} as {order.type} using {threads} threads")
-    _warn(plan)
+    views.warn(plan)
     start = perf_counter()
     for done in written:
-        output.note(_progress(done, perf_counter() - start))
+        output.note(views.progress(done, perf_counter() - start))
     facts = [("file", str(path)) for path in paths]
-    facts += [*_sizes(plan), ("time", f"{perf_counter() - start:.2f} s")]
+    facts += [*views.sizes(plan), ("time", f"{perf_counter() - start:.2f} s")]
     output.write(report.facts(facts))
-
-
-def _warn(plan: Plan) -> None:
-    """What the user should know before it is too late."""
-    replaced: dict[str, list[str]] = {}
-    for tensor in plan.fallbacks:
-        assert tensor.choice.wanted is not None
-        kinds = f"{tensor.type.label} instead of {tensor.choice.wanted.label}"
-        replaced.setdefault(kinds, []).append(tensor.name)
-    for kinds, names in replaced.items():
-        output.note(f"warning: blocks do not divide rows, {kinds}: {_listed(names)}")
-    if plan.without_importance:
-        names = [tensor.name for tensor in plan.without_importance]
-        output.note(f"warning: the importance matrix has no entry for {_listed(names)}")
-
-
-def _listed(names: list[str]) -> str:
-    """The first few names and how many there are."""
-    text = ", ".join(map(report.printable, names[:3]))
-    return text if len(names) <= 3 else f"{text} and {len(names) - 3} more"
-
-
-def _progress(done: TensorDone, seconds: float) -> str:
-    """A line for a tensor: what became of it, and how long the rest will take."""
-    tensor = done.tensor
-    kinds = f"{tensor.source.type.label} -> {tensor.type.label}"
-    sizes = f"{report.size_text(tensor.source.n_bytes)} -> {report.size_text(tensor.n_bytes)}"
-    width = len(str(done.count))
-    share = done.source_bytes / done.source_total if done.source_total else 1.0
-    left = round(seconds / share - seconds) if share else 0
-    return (
-        f"[{done.number:{width}}/{done.count}] {report.printable(tensor.name):36} "
-        f"{_shape(tensor.source.shape):>16}  {kinds:16} {sizes}  "
-        f"{share:.0%}, {left // 60}:{left % 60:02} left"
-    )
-
-
-def _sizes(plan: Plan) -> list[tuple[str, str]]:
-    def text(n_bytes: int) -> str:
-        bits = 8 * n_bytes / plan.n_elements if plan.n_elements else 0.0
-        return f"{report.size_text(n_bytes)} ({n_bytes:,} bytes), {bits:.2f} bits per weight"
-
-    sizes = [("model size", text(plan.source_bytes)), ("quantized size", text(plan.n_bytes))]
-    if plan.fallbacks:
-        sizes.append(("fallbacks", f"{len(plan.fallbacks)} of {len(plan.tensors)} tensors"))
-    return sizes
-
-
-def _shape(shape: tuple[int, ...]) -> str:
-    return " x ".join(map(str, reversed(shape))) or "1"

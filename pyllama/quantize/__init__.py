@@ -8,6 +8,7 @@ with GGUFFile.open("model-f16.gguf") as file:
 
 from pyllama.quantize.importance import Importance, read_importance
 from pyllama.quantize.mix import Choice, Override
+from pyllama.quantize.obstacles import obstacles
 from pyllama.quantize.plan import Plan, PlannedTensor, QuantizeOptions, make_plan
 from pyllama.quantize.recipes import BASE_TYPES, parse_recipe, parse_tensor_type
 from pyllama.quantize.writing import TensorDone, output_paths, write_plan
@@ -22,6 +23,7 @@ __all__ = [
     "QuantizeOptions",
     "TensorDone",
     "make_plan",
+    "obstacles",
     "output_paths",
     "parse_recipe",
     "parse_tensor_type",

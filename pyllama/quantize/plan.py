@@ -14,16 +14,14 @@ from pyllama.quantize.importance import Importance
 from pyllama.quantize.mix import Choice, Mix, MixOptions, Override
 from pyllama.quantize.pruning import Pruning
 from pyllama.quantize.recipes import FLOAT_TYPES
-from pyllama.quantize.rules import NEEDS_IMPORTANCE
 from pyllama.quantize.tensors import ModelFacts, Role, Tensor, role_of, sort_key
-from pyllama.quants import Floats, encodable_types
+from pyllama.quants import Floats
 
 QUANTIZATION_VERSION = 2
 _VERSION_KEY = "general.quantization_version"
 _LONGEST_TEXT = 127  # characters of the texts about the importance matrix, as in llama.cpp
 
 _INTEGERS = frozenset({TensorType.I8, TensorType.I16, TensorType.I32, TensorType.I64})
-_PLAIN = FLOAT_TYPES | {TensorType.F64} | _INTEGERS
 
 
 @dataclass(frozen=True)
@@ -145,14 +143,6 @@ class Plan:
             if tensor.converted and tensor.importance is None and tensor.type not in FLOAT_TYPES
         )
 
-    def obstacles(self) -> list[str]:
-        """Why the file cannot be made, a line for each reason; empty if it can."""
-        return [
-            text
-            for check in (_requantized, _not_encodable, _garbage, _misfits)
-            for text in check(self)
-        ]
-
 
 def make_plan(file: GGUFFile, recipe: FileType | None, options: QuantizeOptions) -> Plan:
     """Work out what ``quantize`` makes of an open model; ``recipe`` None copies the tensors.
@@ -225,55 +215,6 @@ def _check_effects(file: GGUFFile, recipe: FileType | None, options: QuantizeOpt
             raise UsageError(
                 f"--tensor-type {override.pattern.pattern}: no tensor of {file.path} matches"
             )
-
-
-def _requantized(plan: Plan) -> list[str]:
-    if plan.options.allow_requantize:
-        return []
-    done = [t for t in plan.tensors if t.converted and t.source.type not in _PLAIN]
-    if not done:
-        return []
-    first = done[0].source
-    return [
-        f"{quoted(first.name)} is {first.type.label} already; "
-        "quantize the original model, or accept the loss with --allow-requantize"
-    ]
-
-
-def _not_encodable(plan: Plan) -> list[str]:
-    possible = encodable_types()
-    for tensor in plan.tensors:
-        if tensor.converted and tensor.type not in possible:
-            known = ", ".join(type.label for type in sorted(possible))
-            return [f"{quoted(tensor.name)} cannot be made {tensor.type.label}; possible: {known}"]
-    return []
-
-
-def _garbage(plan: Plan) -> list[str]:
-    for tensor in plan.tensors:
-        if not tensor.converted or tensor.importance is not None:
-            continue
-        if role_of(tensor.name) in (Role.EMBEDDING, Role.OUTPUT):
-            continue
-        small = tensor.type is TensorType.Q2_K and plan.recipe is FileType.Q2_K_S
-        if small or tensor.type in NEEDS_IMPORTANCE:
-            return [
-                f"{quoted(tensor.name)} as {tensor.type.label} would be garbage without an "
-                "importance matrix; give one that covers it with --imatrix"
-            ]
-    return []
-
-
-def _misfits(plan: Plan) -> list[str]:
-    if plan.options.allow_fallback:
-        return []
-    return [
-        f"{quoted(tensor.name)} has rows of {tensor.source.shape[-1]}, which "
-        f"{tensor.choice.wanted.label} does not divide; leave out --no-fallback to make it "
-        f"{tensor.type.label}"
-        for tensor in plan.fallbacks[:1]
-        if tensor.choice.wanted is not None
-    ]
 
 
 def _fields(

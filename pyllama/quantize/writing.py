@@ -20,6 +20,7 @@ from pyllama.gguf import Field, GGUFFile, GGUFWriter, TensorInfo, ValueType
 from pyllama.gguf.split import SPLIT_COUNT, SPLIT_NO, SPLIT_TENSORS_COUNT, split_path
 from pyllama.gguf.types import TensorType
 from pyllama.gguf.wording import counted, quoted
+from pyllama.quantize.obstacles import obstacles
 from pyllama.quantize.plan import Plan, PlannedTensor
 from pyllama.quants import FORMATS, Floats, dequantize, quantize
 
@@ -72,9 +73,9 @@ def write_plan(
     replace what it is made from or the disk is too small; later, if the model has weights that are
     not finite.
     """
-    obstacles = plan.obstacles()
-    if obstacles:
-        raise FileError(plan.file.path, obstacles[0])
+    reasons = obstacles(plan)
+    if reasons:
+        raise FileError(plan.file.path, reasons[0])
     paths = output_paths(plan, output)
     _check_paths(plan, paths)
     _check_space(plan, paths[0])

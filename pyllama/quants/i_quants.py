@@ -40,62 +40,21 @@ zeros; this one does not.
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pyllama.gguf.types import TensorType
 from pyllama.quants.bits import bitfields, column, pack_planes, planes, scaled, signs
-from pyllama.quants.block_format import (
-    Blocks,
-    Floats,
-    Weighable,
-    assemble,
-    register,
-)
-from pyllama.quants.grid_search import GridForm, coded_scales, encode_on_grid
+from pyllama.quants.block_format import Blocks, Floats, assemble, register
+from pyllama.quants.grid_search import GridForm
 from pyllama.quants.grids import GridName, grid
-from pyllama.quants.search import Codes, as_groups
+from pyllama.quants.on_grid import OnGrid
+from pyllama.quants.search import Codes
 from pyllama.quants.tables import KSIGNS
-from pyllama.quants.weighting import weights_by_block
 
 _SEVEN = np.uint8(127)
-
-
-class OnGrid(Weighable):
-    """Magnitudes on a grid: ``_form`` says how they are found, ``_pack`` how the codes lie.
-
-    Without importance the columns count alike, unless ``_plain_weights`` says otherwise.
-    """
-
-    _form: ClassVar[GridForm]
-    _sigma_factor: ClassVar[int]
-
-    def _encode(self, values: Floats) -> Blocks:
-        return self._encode_by(values, self._plain_weights(values))
-
-    def _encode_rows(self, rows: Floats, importance: Floats) -> Blocks:
-        weights = weights_by_block(rows, importance, 256, self._sigma_factor)
-        return self._encode_by(rows.reshape(-1, 256), weights.reshape(-1, 256))
-
-    def _plain_weights(self, values: Floats) -> Floats:
-        ones = np.ones(values.shape[1], np.float32)
-        return weights_by_block(values, ones, 256, self._sigma_factor)
-
-    def _encode_by(self, values: Floats, weights: Floats) -> Blocks:
-        n, size = len(values), self._form.group
-        coded = encode_on_grid(as_groups(values, size), as_groups(weights, size), self._form)
-        d, scale, alive = coded_scales(coded.scale.reshape(n, -1), self._form.fudge)
-        index = coded.index.T.reshape(n, -1).astype(np.uint16) * alive
-        return self._pack(d, scale, index, coded.signs.T.reshape(n, -1) * alive)
-
-    @abstractmethod
-    def _pack(
-        self, d: NDArray[np.float16], scale: Codes, index: NDArray[np.uint16], masks: Codes
-    ) -> Blocks:
-        """The blocks: scale codes (n, groups), indices (n, points), masks of signs (n, 32)."""
 
 
 @register

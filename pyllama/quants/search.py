@@ -39,8 +39,9 @@ def from_groups(codes: Codes, n: int) -> Codes:
 def total(terms: Floats) -> Floats:
     """The sums of the columns of (k, m), added up from the first row on: (m,)."""
     if terms.shape[1] == 1:  # NumPy would add a single column up in pairs
-        return np.add.accumulate(terms, axis=0, dtype=np.float32)[-1]
-    result: Floats = np.add.reduce(terms, axis=0)
+        result: Floats = np.add.accumulate(terms, axis=0, dtype=np.float32)[-1]
+    else:
+        result = np.add.reduce(terms, axis=0)
     return result
 
 

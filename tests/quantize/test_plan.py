@@ -12,7 +12,14 @@ from small_model import LAYERS, SHAPES, write_model
 from pyllama.errors import FileError, UsageError
 from pyllama.gguf import Field, GGUFFile, TensorType, ValueType
 from pyllama.gguf.file_types import FileType
-from pyllama.quantize import Importance, Override, Plan, QuantizeOptions, make_plan
+from pyllama.quantize import (
+    Importance,
+    Override,
+    Plan,
+    QuantizeOptions,
+    make_plan,
+    obstacles,
+)
 
 
 def types_of(plan: Plan) -> dict[str, TensorType]:
@@ -57,9 +64,9 @@ def test_rows_that_blocks_do_not_divide_fall_back(model: GGUFFile) -> None:
         "blk.2.ffn_down.weight": (TensorType.Q6_K, TensorType.Q8_0),
     }
     assert plan.n_bytes == sum(t.n_bytes for t in plan.tensors)
-    assert not plan.obstacles()
+    assert not obstacles(plan)
     strict = make_plan(model, FileType.Q4_K_M, QuantizeOptions(allow_fallback=False))
-    assert strict.obstacles() == [
+    assert obstacles(strict) == [
         "'blk.0.ffn_down.weight' has rows of 96, which q4_K does not divide; "
         "leave out --no-fallback to make it q5_0"
     ]
@@ -176,16 +183,16 @@ def test_an_importance_matrix_of_another_model_is_refused(model: GGUFFile) -> No
 
 
 def test_very_small_types_need_an_importance_matrix(model: GGUFFile) -> None:
-    (text,) = make_plan(model, FileType.Q2_K_S, QuantizeOptions()).obstacles()
+    (text,) = obstacles(make_plan(model, FileType.Q2_K_S, QuantizeOptions()))
     assert text.startswith("'blk.0.attn_k.weight' as q2_K would be garbage without an importance")
-    assert not make_plan(model, FileType.Q2_K, QuantizeOptions()).obstacles()
+    assert not obstacles(make_plan(model, FileType.Q2_K, QuantizeOptions()))
 
 
 def test_quantized_models_are_refused_unless_allowed(tmp_path: Path) -> None:
     write_model(tmp_path / "q8.gguf", type=TensorType.Q8_0)
     with GGUFFile.open(tmp_path / "q8.gguf") as file:
-        (text,) = make_plan(file, FileType.Q4_0, QuantizeOptions()).obstacles()
+        (text,) = obstacles(make_plan(file, FileType.Q4_0, QuantizeOptions()))
         assert text.startswith("'output.weight' is q8_0 already; quantize the original model")
         allowed = QuantizeOptions(allow_requantize=True)
-        assert not make_plan(file, FileType.Q4_0, allowed).obstacles()
-        assert not make_plan(file, FileType.Q8_0, QuantizeOptions()).obstacles()
+        assert not obstacles(make_plan(file, FileType.Q4_0, allowed))
+        assert not obstacles(make_plan(file, FileType.Q8_0, QuantizeOptions()))
