@@ -134,9 +134,8 @@ def _quantized_dot(
     blocks = width // fmt.block_size
     whole = blocks // unroll * unroll
     columns = [_Column(k, fmt, Record(x, width), unroll) for x in tokens]
-    for start, stop, count in ((0, whole, unroll), (whole, blocks, 1)):
-        if count == 1 and start is whole and unroll == 1:
-            break
+    rest = [(whole, blocks, 1)] if unroll > 1 else []
+    for start, stop, count in [(0, whole, unroll), *rest]:
         with k.loop(start, stop, count) as b:
             _prefetch(k, row.at(b * fmt.type.block_bytes), count * fmt.type.block_bytes)
             _add_blocks(k, fmt, [fmt.block(row, b + u) for u in range(count)], b, columns)

@@ -88,26 +88,17 @@ class Session:
         start = self.lengths[sequence]
         self._check(ids, start)
         self._rope.prepare(start, start + len(ids))
-        if all_logits:
-            size = min(self.ubatch, ALL_LOGITS_TOKENS)
-            parts = [
-                self._step(
-                    Batch.of_neighbours(ids[i : i + size], start + i, sequence, all_logits=True),
-                    Mode(size, size),
-                )
-                for i in range(0, len(ids), size)
-            ]
-            logits = np.concatenate(parts)
-        else:
-            at = 0
-            while at < len(ids):
-                count = min(self.ubatch, len(ids) - at)
-                part = ids[at : at + count]
-                batch = Batch.of_neighbours(part, start + at, sequence, all_logits=False)
-                logits = self._step(batch, self._mode(count))[0]
-                at += count
+        size = min(self.ubatch, ALL_LOGITS_TOKENS) if all_logits else self.ubatch
+        rows = []
+        for at in range(0, len(ids), size):
+            part = ids[at : at + size]
+            is_last = at + len(part) == len(ids)
+            n_logits = len(part) if all_logits else int(is_last)
+            mode = Mode(size, size) if all_logits else self._mode(len(part))
+            batch = Batch.of_neighbours(part, start + at, sequence, n_logits)
+            rows.append(self._step(batch, mode))
         self.lengths[sequence] = start + len(ids)
-        return logits
+        return np.concatenate(rows) if all_logits else rows[-1][0]
 
     def truncate(self, length: int, sequence: int = 0) -> None:
         """Forget all but the first ``length`` tokens of a sequence."""
@@ -191,7 +182,7 @@ class Session:
         ids, start = np.asarray(tokens, np.int64), self.lengths[0]
         self._check(ids, start)
         self._rope.prepare(start, start + len(ids))
-        batch = Batch.of_neighbours(ids, start, sequence=0, all_logits=False)
+        batch = Batch.of_neighbours(ids, start, sequence=0, n_logits=1)
         self._pool(program.mode).run(program.program, program.prepare(batch), owner=self)
 
     def external(self, memory: External) -> int:

@@ -32,11 +32,11 @@ class Batch:
 
     @classmethod
     def of_neighbours(
-        cls, tokens: NDArray[np.integer], first: int, sequence: int, all_logits: bool
+        cls, tokens: NDArray[np.integer], first: int, sequence: int, n_logits: int
     ) -> Batch:
-        """Tokens of one sequence from position ``first`` on; logits of all, or of the last."""
+        """Tokens of one sequence from position ``first`` on; logits of the last ``n_logits``."""
         n = len(tokens)
-        outputs = np.arange(n) if all_logits else np.array([n - 1])
+        outputs = np.arange(n - n_logits, n)
         return cls(tokens, np.arange(first, first + n), np.full(n, sequence), outputs)
 
     def tiles(self, most: int) -> NDArray[np.integer]:

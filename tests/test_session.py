@@ -15,11 +15,13 @@ from models.tiny import write_tiny
 from pyllama import builtin
 from pyllama.errors import CapacityError, Interrupted, UsageError
 from pyllama.generation import Token, generate
+from pyllama.graph.mode import Mode
 from pyllama.kernels.kv_cache import CACHE_TYPES
 from pyllama.kernels.target import available
 from pyllama.model import Model
 from pyllama.sampling import Sampler, SamplingParams
 from pyllama.session import Session
+from pyllama.step import Batch
 
 
 @pytest.fixture(scope="module")
@@ -180,3 +182,19 @@ def test_weights_are_read_in_place(model: Model) -> None:
     data = model.weight("token_embd.weight")
     assert not data.flags.owndata
     assert not data.flags.writeable
+
+
+def test_logits_are_computed_for_the_last_tokens_alone(model: Model) -> None:
+    session = start(model, ubatch=16)
+    steps: list[int] = []
+    step = session._step
+
+    def counted(batch: Batch, mode: Mode) -> np.ndarray:
+        steps.append(len(batch.outputs))
+        return step(batch, mode)
+
+    session._step = counted  # type: ignore[method-assign]
+    expected = start(model, ubatch=64).evaluate(np.arange(40))
+    logits = session.evaluate(np.arange(40))
+    assert steps == [0, 0, 1]
+    assert np.abs(logits - expected).max() <= 1e-2 * np.abs(expected).max()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pyllama.gguf.types import TensorType
 from pyllama.kernels.formats.base import Block, QuantizedFormat, nibbles, with_bit
 from pyllama.kernels.language import Builder, Value
-from pyllama.kernels.types import f32
+from pyllama.kernels.types import f32, u32
 
 
 class _Scaled(QuantizedFormat):
@@ -76,6 +76,4 @@ class Q5_1(Q5_0):
 
 def _fifth_bits(block: Block) -> Value:
     """Bit ``i`` belongs to weight ``i``."""
-    from pyllama.kernels.types import u32
-
     return block.qh.of(u32)[0]

@@ -92,7 +92,7 @@ class _Chain:
         plan = plan_for_cpu(graph, mode, layout, library.isa, workers.threads)
         address = self._address
         self._bound = BoundProgram(plan, mode, library, workers.threads, shape[0], address)
-        batch = Batch.of_neighbours(np.zeros(tokens, np.int64), 0, 0, all_logits=False)
+        batch = Batch.of_neighbours(np.zeros(tokens, np.int64), 0, 0, n_logits=1)
         self._step = self._bound.prepare(batch)
 
     def best(self, seconds: float) -> float:

@@ -98,7 +98,7 @@ def test_counts_are_those_of_a_session(model: Model) -> None:
     for tokens in (1, 5, 64):
         mode = Mode(tokens, 1)
         program = session.bind(session.plan(mode), mode)
-        batch = Batch.of_neighbours(np.zeros(tokens, np.int64), 0, 0, all_logits=False)
+        batch = Batch.of_neighbours(np.zeros(tokens, np.int64), 0, 0, n_logits=1)
         step = program.prepare(batch)
         counts = step_counts(mode, session.plan(mode))
         assert [1, *step[:3]] == list(counts.values())
