@@ -134,8 +134,10 @@ def _quantized_dot(
     blocks = width // fmt.block_size
     whole = blocks // unroll * unroll
     columns = [_Column(k, fmt, Record(x, width), unroll) for x in tokens]
-    rest = [(whole, blocks, 1)] if unroll > 1 else []
-    for start, stop, count in [(0, whole, unroll), *rest]:
+    spans: list[tuple[Value | int, Value, int]] = [(0, whole, unroll)]
+    if unroll > 1:
+        spans.append((whole, blocks, 1))
+    for start, stop, count in spans:
         with k.loop(start, stop, count) as b:
             _prefetch(k, row.at(b * fmt.type.block_bytes), count * fmt.type.block_bytes)
             _add_blocks(k, fmt, [fmt.block(row, b + u) for u in range(count)], b, columns)
