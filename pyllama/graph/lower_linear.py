@@ -1,4 +1,8 @@
-"""Lowers matmuls: a decode matmul for a few tokens, tiles or float32 panels for a batch."""
+"""Lowers matmuls: a decode matmul for a few tokens, tiles or float32 panels for a batch.
+
+A linear op becomes two launches: the activations are brought into the form that the matmul reads
+(int8 records for a few tokens, packed tiles for a batch), once for all ops that read them.
+"""
 
 from __future__ import annotations
 
