@@ -14,14 +14,8 @@ from pyllama.kernels.formats.base import CHUNK, Block
 from pyllama.kernels.functions import silu
 from pyllama.kernels.kernel import Array, Fields, kernel
 from pyllama.kernels.language import Builder, Pointer, Value, Variable
+from pyllama.kernels.prefetch import prefetch_ahead
 from pyllama.kernels.types import f32, i32, i64, u8
-
-PREFETCH_BYTES = {1: 1024, 2: 4096}
-"""How far prefetch into each cache level runs ahead. The first level can wait for few lines at a
-time, too few for the latency of memory; the second can wait for more (measured: 23 instead of 19
-GB/s for Q4_K on two cores that read 32)."""
-
-LINE_BYTES = 64
 
 UNROLL_BYTES = 128
 """Bytes of weights that one turn of the inner loop reads at least: with fewer, most prefetches
@@ -65,7 +59,7 @@ def matvec(
         k.loop(first, k.min(first + a.task_rows, a.n_rows)) as n,
     ):
         tokens = [a.x.at((t + c) * a.record) for c in range(columns)]
-        totals = _dot(k, type, a.weights.at(n * a.row_bytes), tokens, a.width)
+        totals = dot(k, type, a.weights.at(n * a.row_bytes), tokens, a.width)
         for c, total in enumerate(totals):
             finish(a, epilogue, t + c, n, total)
 
@@ -100,14 +94,13 @@ def gated_matvec(
     ):
         tokens = [a.x.at((t + c) * a.record) for c in range(columns)]
         gates, ups = (
-            _dot(k, type, weights.at(n * a.row_bytes), tokens, a.width)
-            for weights in (a.gate, a.up)
+            dot(k, type, weights.at(n * a.row_bytes), tokens, a.width) for weights in (a.gate, a.up)
         )
         for c, (gate, up) in enumerate(zip(gates, ups, strict=True)):
             a.out[(t + c) * a.n_rows + n] = silu(k, gate) * up
 
 
-def _dot(
+def dot(
     k: Builder, type: TensorType, row: Pointer, tokens: list[Pointer], width: Value
 ) -> list[Value]:
     """Dot products of one row of weights with every token."""
@@ -115,13 +108,6 @@ def _dot(
     if isinstance(fmt, QuantizedFormat):
         return _quantized_dot(k, fmt, row, tokens, width)
     return _float_dot(k, fmt, row, tokens, width)
-
-
-def _prefetch(k: Builder, place: Pointer, n_bytes: int) -> None:
-    """Ask for what the loads will want after the next ``n_bytes``."""
-    for level, ahead in PREFETCH_BYTES.items():
-        for line in range(0, n_bytes, LINE_BYTES):
-            k.prefetch(place, ahead + line, level)
 
 
 def _quantized_dot(
@@ -139,7 +125,7 @@ def _quantized_dot(
         spans.append((whole, blocks, 1))
     for start, stop, count in spans:
         with k.loop(start, stop, count) as b:
-            _prefetch(k, row.at(b * fmt.type.block_bytes), count * fmt.type.block_bytes)
+            prefetch_ahead(k, row.at(b * fmt.type.block_bytes), count * fmt.type.block_bytes)
             _add_blocks(k, fmt, [fmt.block(row, b + u) for u in range(count)], b, columns)
     return [column.total() for column in columns]
 
@@ -210,7 +196,7 @@ def _float_dot(
     for start, stop, count in ((0, whole, unroll), (whole, vectors, 1)):
         with k.loop(start, stop, lanes * count) as i:
             size = fmt.element.bytes
-            _prefetch(k, row.at(i * size), count * lanes * size)
+            prefetch_ahead(k, row.at(i * size), count * lanes * size)
             for u in range(count):
                 w = fmt.load(k, row, i + u * lanes, lanes)
                 for x, column in zip(xs, sums, strict=True):

@@ -12,6 +12,9 @@ from pyllama.kernels.functions import exp
 from pyllama.kernels.language import Builder, Pointer, Value
 from pyllama.kernels.types import f32, i32
 
+STRIDE = 64
+"""Cells whose weights are made together."""
+
 LOWEST = -1e30
 """Stands for minus infinity: exp of it is negligible, and differences of it are finite."""
 
@@ -31,39 +34,52 @@ class OnlineSoftmax:
         self.total[row] = self.k.zero(f32)
 
     def weigh(
-        self, row: Value, scores: Pointer, cells: int, first: Value, position: Value, window: Value
-    ) -> list[Value]:
-        """Weights of the next ``cells`` cells of a row, as vectors.
+        self,
+        row: Value,
+        scores: Pointer,
+        cells: Value | int,
+        first: Value,
+        position: Value,
+        window: Value,
+        store: Callable[[Value, list[Value]], None],
+    ) -> None:
+        """Turn the next ``cells`` scores of a row into weights, ``STRIDE`` at a time.
 
-        scores: (cells,) f32; first: which cell they begin with. Cells after ``position``, and those
-        that lie ``window`` or more before it, weigh 0. ``rescale[row]`` is set to the factor of
-        everything that was summed before.
+        scores: (cells,) f32, the last stride whole; first: which cell they begin with. Cells after
+        ``position``, and those that lie ``window`` or more before it, weigh 0. ``store`` is given
+        the place among the cells and the weights from there on, as vectors. ``rescale[row]`` is set
+        to the factor of everything that was summed before.
         """
         k, lanes = self.k, self.k.f32_lanes
         iota = k.vector(i32, range(lanes))
         newest, oldest = position.to(i32), (position - window).to(i32)
-        masked = []
-        for i in range(0, cells, lanes):
-            cell = iota + (first + i).to(i32)
-            score = scores.load(i, lanes)
-            seen = (cell <= newest) & (cell > oldest)
-            masked.append(k.select(seen, score, k.const(score.type, LOWEST)))
+        lowest = k.splat(k.const(f32, LOWEST), lanes)
+        largest = k.variable(lowest)
+
+        def masked(c: Value) -> list[Value]:
+            cells_of = [iota + (first + c + i).to(i32) for i in range(0, STRIDE, lanes)]
+            return [
+                k.select((cell <= newest) & (cell > oldest), scores.load(c + i, lanes), lowest)
+                for i, cell in zip(range(0, STRIDE, lanes), cells_of, strict=True)
+            ]
+
+        with k.loop(0, cells, STRIDE) as c:
+            for score in masked(c):
+                largest.value = k.max(largest.value, score)
         before = self.largest[row]
-        largest = k.max(_reduced(masked, k.max).max(), before)
-        weights = [exp(k, score - largest) for score in masked]
-        rescale = exp(k, before - largest)
-        self.largest[row], self.rescale[row] = largest, rescale
-        self.total[row] = self.total[row] * rescale + _reduced(weights, _sum).sum()
-        return weights
+        after = k.max(largest.value.max(), before)
+        total = k.variable(k.zero(f32 * lanes))
+        with k.loop(0, cells, STRIDE) as c:
+            weights = [exp(k, score - after) for score in masked(c)]
+            total.value = total.value + _sum(weights)
+            store(c, weights)
+        rescale = exp(k, before - after)
+        self.largest[row], self.rescale[row] = after, rescale
+        self.total[row] = self.total[row] * rescale + total.value.sum()
 
 
-def _sum(a: Value, b: Value) -> Value:
-    return a + b
-
-
-def _reduced(values: list[Value], combine: Callable[[Value, Value], Value]) -> Value:
-    """All vectors combined lane by lane."""
+def _sum(values: list[Value]) -> Value:
     result = values[0]
     for value in values[1:]:
-        result = combine(result, value)
+        result = result + value
     return result

@@ -208,11 +208,15 @@ class _Work:
             with k.loop(self.heads_per_kv) as r:
                 row = t * self.heads_per_kv + r
                 scores = self.scores.at(row * SPAN)
-                weights = self.softmax.weigh(row, scores, SPAN, cell, position, self.a.window)
                 target = self.left(self.weights, row, SPAN)
-                for i in range(0, len(weights), 2):
-                    half = k.isa.f32_to_bf16(k, k.concat(weights[i : i + 2]))
-                    target.store(i // 2 * (EDGE * DEPTH), half)
+
+                def store(c: Value, weights: list[Value], target: Pointer = target) -> None:
+                    for i in range(0, len(weights), 2):
+                        half = k.isa.f32_to_bf16(k, k.concat(weights[i : i + 2]))
+                        target.store(c * EDGE + i // 2 * (EDGE * DEPTH), half)
+
+                window = self.a.window
+                self.softmax.weigh(row, scores, SPAN, cell, position, window, store)
                 rescale = self.softmax.rescale[row]
                 with k.when(rescale < 1):
                     for i in range(0, dim, EDGE):

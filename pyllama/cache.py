@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import mmap
+import sys
 from collections.abc import Iterator
+from contextlib import suppress
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,23 +18,28 @@ from pyllama.kernels.kv_cache import CACHE_TYPES, CELL_MULTIPLE, CELLS, QUANTIZE
 from pyllama.models.config import RopeConfig
 from pyllama.models.rope_table import depends_on_length, rope_table
 
-ALIGNMENT = 64
 _FILL = 512
 
 
-def aligned_zeros(n_bytes: int, what: str) -> NDArray[np.uint8]:
-    """Zeroed memory that starts on a cache line; the system provides it page by page when used.
+def zeros(n_bytes: int, what: str, sparse: bool = False) -> NDArray[np.uint8]:
+    """Zeroed memory that starts on a page; the system provides it page by page when used.
 
-    Raises CapacityError when there is not so much.
+    sparse: much of it may never be used, so pages shall be small. With large ones the first token
+    alone would take several megabytes for each head of each layer. Raises CapacityError when there
+    is not so much memory.
     """
+    private = {} if sys.platform == "win32" else {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS}
     try:
-        memory = np.zeros(n_bytes + ALIGNMENT, np.uint8)
-    except MemoryError:
+        memory = mmap.mmap(-1, max(n_bytes, 1), **private)
+    except (OSError, OverflowError, ValueError):
         raise CapacityError(
             f"no memory for {what} of {n_bytes / 2**20:.0f} MiB; ask for a smaller context (-c)"
         ) from None
-    start = -memory.ctypes.data % ALIGNMENT
-    return memory[start : start + n_bytes]
+    advice = getattr(mmap, "MADV_NOHUGEPAGE" if sparse else "MADV_HUGEPAGE", None)
+    if advice is not None:
+        with suppress(OSError):  # a system may know the advice and not take it
+            memory.madvise(advice)
+    return np.frombuffer(memory, np.uint8, n_bytes)
 
 
 def cache_layout(context: int, sequences: int, key_type: str, value_type: str) -> CacheLayout:
@@ -62,7 +70,9 @@ class KVCache:
                         f"this model's have {op.head_dim}; use f16"
                     )
                 n_bytes = layout.layer_bytes(type, op.kv_heads, op.head_dim)
-                self._memory[kind, str(op.layer)] = aligned_zeros(n_bytes, f"a cache of {kind}")
+                self._memory[kind, str(op.layer)] = zeros(
+                    n_bytes, f"a cache of {kind}", sparse=True
+                )
                 self._heads[kind, str(op.layer)] = op.kv_heads
 
     def address(self, kind: str, layer: str) -> int:
@@ -93,7 +103,7 @@ class RopeTable:
         self._rope, self._factors = rope, factors
         self._filled = 0
         shape = (context, 2, rope.dims // 2)
-        memory = aligned_zeros(int(np.prod(shape)) * 4, "the rotary table")
+        memory = zeros(int(np.prod(shape)) * 4, "the rotary table", sparse=True)
         self._table = memory.view(np.float32).reshape(shape)
 
     def address(self) -> int:

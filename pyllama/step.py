@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from pyllama.cache import aligned_zeros
+from pyllama.cache import zeros
 from pyllama.graph.mode import Mode
 from pyllama.graph.plan import Buffer, External, Plan, Program
 from pyllama.kernels.jit import Library
@@ -63,10 +63,10 @@ class BoundProgram:
     ) -> None:
         """``external``: addresses of the memory that outlives a step."""
         self.mode = mode
-        self.arena = aligned_zeros(plan.arena_bytes, "buffers")
+        self.arena = zeros(plan.arena_bytes, "buffers")
         self.program = Program(plan, library, self.arena, external)
         stride = -(-max(plan.scratch_bytes, 1) // _PAGE) * _PAGE
-        self.scratch = aligned_zeros(stride * threads, "scratch buffers")
+        self.scratch = zeros(stride * threads, "scratch buffers")
         logits = self.memory(plan.result)[: mode.outputs * n_vocab * 4]
         self.logits = logits.view(np.float32).reshape(mode.outputs, n_vocab)
         self._tokens, self._positions, self._slabs, self._outputs = (

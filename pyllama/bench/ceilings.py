@@ -13,7 +13,7 @@ from time import perf_counter
 import numpy as np
 from numpy.typing import NDArray
 
-from pyllama.cache import aligned_zeros, cache_layout
+from pyllama.cache import cache_layout, zeros
 from pyllama.gguf import tensor_bytes
 from pyllama.gguf.types import TensorType
 from pyllama.graph import ops
@@ -128,13 +128,13 @@ def _graph(matrix: ops.Weight, layers: int) -> Graph:
 
 
 def _ones(width: int) -> NDArray[np.uint8]:
-    memory = aligned_zeros(4 * width, "ceilings")
+    memory = zeros(4 * width, "ceilings")
     memory.view(np.float32)[:] = 1
     return memory
 
 
 def _small(n_bytes: int) -> NDArray[np.uint8]:
     """Weights whose every byte is 1: small numbers in any format, in pages of their own."""
-    memory = aligned_zeros(n_bytes, "ceilings")
+    memory = zeros(n_bytes, "ceilings")
     memory[:] = 1
     return memory

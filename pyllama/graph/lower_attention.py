@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pyllama.graph import ops
 from pyllama.graph.graph import Graph, Node
 from pyllama.graph.lowering import Lowering
 from pyllama.graph.mode import MATVEC_TOKENS, CacheLayout, Mode
 from pyllama.graph.ops import Rows
-from pyllama.graph.plan import Argument, External
+from pyllama.graph.plan import ALIGNMENT, Argument, Buffer, External
 from pyllama.kernels import attention, kv_cache, rope, tile_attention
 from pyllama.kernels.isa.base import ISA
 
@@ -56,13 +58,6 @@ def lower_attention(low: Lowering, op: ops.Attention, node: Node) -> None:
         count=Rows.TOKENS.value,
         label=f"{node.output.name}.store",
     )
-    heads_per_kv = op.heads // op.kv_heads
-    tokens = low.tile_tokens
-    by_tiles = tokens > 1 and _attends_by_tiles(low.isa, op, low.cache)
-    scratch_bytes = (tile_attention if by_tiles else attention).scratch_bytes
-    low.needs_scratch(scratch_bytes(tokens, heads_per_kv, op.head_dim))
-    make = tile_attention.tile_attend if by_tiles else attention.attend
-    kernel = make(head_dim=op.head_dim, heads_per_kv=heads_per_kv, tokens=tokens, **types)
     arguments: dict[str, Argument] = {
         "query": query,
         "out": low.buffers[node.output],
@@ -70,7 +65,52 @@ def lower_attention(low: Lowering, op: ops.Attention, node: Node) -> None:
         "window": op.window or low.cache.capacity,
         **shape,
     }
-    low.launch(kernel, arguments, chunks=op.kv_heads, count="n_tiles", label=node.output.name)
+    static = {
+        "head_dim": op.head_dim,
+        "heads_per_kv": op.heads // op.kv_heads,
+        "tokens": low.tile_tokens,
+    }
+    if low.tile_tokens > 1 and _attends_by_tiles(low.isa, op, low.cache):
+        low.needs_scratch(tile_attention.scratch_bytes(**static))
+        kernel = tile_attention.tile_attend(**static, **types)
+        low.launch(kernel, arguments, chunks=op.kv_heads, count="n_tiles", label=node.output.name)
+    else:
+        low.needs_scratch(attention.scratch_bytes(**static))
+        _attend(low, op, arguments, static | types, node.output.name)
+
+
+def _attend(
+    low: Lowering,
+    op: ops.Attention,
+    arguments: dict[str, Argument],
+    static: dict[str, Any],
+    label: str,
+) -> None:
+    """A launch that attends, and one that merges the parts that a single token is split into."""
+    parts = attention.parts_of(low.cache.capacity, op.kv_heads) if low.tile_tokens == 1 else 1
+    n_bytes = attention.found_bytes(low.mode.tokens, op.heads, op.head_dim, parts)
+    found = Buffer(f"{label}.parts", n_bytes if parts > 1 else ALIGNMENT)
+    low.launch(
+        attention.attend(parts=parts, **static),
+        arguments | {"found": found},
+        writes=("out", "found"),
+        chunks=op.kv_heads * parts,
+        count="n_tiles",
+        label=label,
+    )
+    if parts > 1:
+        low.launch(
+            attention.merge_parts(head_dim=op.head_dim, parts=parts),
+            {
+                "found": found,
+                "out": arguments["out"],
+                "heads": op.heads,
+                "window": arguments["window"],
+            },
+            chunks=op.heads,
+            count=Rows.TOKENS.value,
+            label=f"{label}.merge",
+        )
 
 
 def _attends_by_tiles(isa: ISA, op: ops.Attention, cache: CacheLayout) -> bool:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from kernel_cases.attention import Heads, Tokens, attention_case, store_case
 from kernel_cases.targets import TILES
 
+from pyllama.kernels.attention import parts_of
 from pyllama.kernels.jit import Library
 from pyllama.kernels.kv_cache import CACHE_TYPES
 
@@ -53,6 +56,19 @@ def test_windows(window: int, library: Library) -> None:
 def test_a_full_cache(library: Library) -> None:
     for heads in SHAPES[2:4]:
         attention_case(heads, [Tokens(0, 100, 28)], capacity=128).run(library)
+
+
+@pytest.mark.parametrize("window", [None, 500, 1300])
+@pytest.mark.parametrize("heads", SHAPES[1:4], ids=name)
+def test_parts(heads: Heads, window: int | None, library: Library) -> None:
+    alone = replace(heads, tile=1)
+    tokens = [Tokens(0, 10, 1), Tokens(1, 511, 2), Tokens(2, 1030, 3), Tokens(3, 2000, 1)]
+    attention_case(alone, tokens, window, capacity=2048, parts=3).run(library)
+
+
+def test_few_heads_are_split_into_more_parts() -> None:
+    assert [parts_of(capacity=4096, kv_heads=n) for n in (1, 8, 32, 100)] == [8, 8, 2, 1]
+    assert parts_of(capacity=512, kv_heads=1) == 1
 
 
 @pytest.mark.parametrize("spread", [0.0, 30.0, 1000.0])

@@ -108,10 +108,12 @@ def attention_case(
     capacity: int = 256,
     spread: float = 1.0,
     by_tiles: bool = False,
+    parts: int = 1,
 ) -> Case:
     """Store what is past, store what is new, attend. Scores are of the size ``spread``.
 
     ``by_tiles``: with the kernel for AMX, which works on numbers of eight significant bits.
+    ``parts``: tasks that the cells of a token are split into; tiles are then of one token.
     """
     memory, rng = Memory(), np.random.default_rng([heads.head_dim, *(t.past for t in tokens)])
     layer = _Layer(memory, heads, 1 + max(t.slab for t in tokens), capacity)
@@ -127,17 +129,24 @@ def attention_case(
     out = memory.empty((n, width), np.float32)
     tiles = memory.copy(_tiles(tokens, heads.tile), np.int32)
     scale = heads.head_dim**-0.5
-    kernel, scratch_bytes = _kernel(heads, by_tiles)
+    kernel, scratch_bytes = _kernel(heads, by_tiles, parts)
     scratch = memory.empty(scratch_bytes, np.uint8)
     arguments = layer.arguments | {
         "query": query, "out": out, "scale": scale, "window": window or capacity,
     }  # fmt: skip
+    if not by_tiles:
+        size = attention.found_bytes(n, heads.heads, heads.head_dim, parts)
+        arguments["found"] = memory.empty(size // 4, np.float32)
     step = new.step | {"tiles": tiles, "scratch": scratch, "scratch_stride": scratch.size}
-    launches = (
+    launches: tuple[Launch, ...] = (
         layer.store(past),
         layer.store(new),
-        Launch(kernel, len(tiles) * heads.kv_heads, arguments, step),
+        Launch(kernel, len(tiles) * heads.kv_heads * parts, arguments, step),
     )
+    if parts > 1:
+        merging = {name: arguments[name] for name in ("found", "out", "window")}
+        merge = attention.merge_parts(head_dim=heads.head_dim, parts=parts)
+        launches += (Launch(merge, n * heads.heads, merging | {"heads": heads.heads}, step),)
 
     def compare() -> None:
         types = {"keys": heads.key_type, "values": heads.value_type}
@@ -151,7 +160,7 @@ def attention_case(
     return Case(memory, launches, compare)
 
 
-def _kernel(heads: Heads, by_tiles: bool) -> tuple[Kernel, int]:
+def _kernel(heads: Heads, by_tiles: bool, parts: int) -> tuple[Kernel, int]:
     """The kernel that attends, and the scratch memory that it asks for."""
     shape = {
         "head_dim": heads.head_dim, "heads_per_kv": heads.heads_per_kv, "tokens": heads.tile,
@@ -159,7 +168,7 @@ def _kernel(heads: Heads, by_tiles: bool) -> tuple[Kernel, int]:
     if by_tiles:
         size = tile_attention.scratch_bytes(**shape)
         return tile_attention.tile_attend(**shape, **heads.types), size
-    return attention.attend(**shape, **heads.types), attention.scratch_bytes(**shape)
+    return attention.attend(**shape, **heads.types, parts=parts), attention.scratch_bytes(**shape)
 
 
 def _tiles(tokens: Sequence[Tokens], size: int) -> list[tuple[int, int]]:
