@@ -137,9 +137,10 @@ class _Column:
         self.k, self.x = k, x
         self.joined = max(1, min(fmt.block_size, k.isa.dot_lanes) // CHUNK)
         self.sums = [k.variable(k.zero(f32 * (CHUNK * self.joined // 4))) for _ in range(SUMS)]
-        groups = fmt.block_size // fmt.offset_group if fmt.offset_group else 0
+        offset_group = fmt.offset_group or fmt.group
+        groups = fmt.block_size // offset_group
         self.offset_sums = {
-            lanes: k.variable(k.zero(f32 * lanes)) for lanes in {groups, groups * unroll} if groups
+            lanes: k.variable(k.zero(f32 * lanes)) for lanes in {groups, groups * unroll}
         }
 
     def total(self) -> Value:
@@ -163,8 +164,7 @@ def _add_blocks(
 ) -> None:
     """Unpack some blocks and add their products to the sums of every token."""
     size = fmt.block_size * len(blocks)
-    scales, offsets = fmt.scales_and_offsets(k, blocks)
-    lanes = [chunk for block in blocks for chunk in fmt.lanes(k, block)]
+    lanes, scales, offsets = fmt.unpacked(k, blocks)
     start = first * fmt.block_size
     for column in columns:
         d = column.x.d.load(start // CHUNK, size // CHUNK)
@@ -177,8 +177,8 @@ def _add_blocks(
             total = column.sums[c // column.joined % SUMS]
             total.value = k.fma(products, scale.take(spread), total.value)
         if offsets is not None:
-            groups = size // fmt.offset_group
-            sums = column.x.sums(fmt.offset_group).load(start // fmt.offset_group, groups)
+            groups = offsets.type.lanes
+            sums = column.x.sums(size // groups).load(start * groups // size, groups)
             total = column.offset_sums[groups]
             total.value = k.fma(offsets, sums, total.value)
 

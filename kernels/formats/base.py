@@ -18,11 +18,14 @@ import numpy as np
 
 from pyllama.gguf.types import TensorType
 from pyllama.kernels.language import Builder, Pointer, Value
-from pyllama.kernels.types import Type, f32, u8
+from pyllama.kernels.types import Type, f32, u8, u32
 from pyllama.quants import FORMATS as REFERENCE
 
 CHUNK = 32
 """Lanes of a chunk."""
+
+BIAS = 128
+"""Makes signed bytes unsigned."""
 
 
 class Block:
@@ -123,6 +126,20 @@ class QuantizedFormat:
         known = [offset for offset in offsets if offset is not None]
         return k.concat(each), k.concat(known) if known else None
 
+    def unpacked(
+        self, k: Builder, blocks: Sequence[Block]
+    ) -> tuple[list[Value], Value, Value | None]:
+        """Chunks, scales and offsets of several blocks, for integer dot products.
+
+        Where these want unsigned bytes, signed lanes become so: 128 more, which offsets take back.
+        """
+        scales, offsets = self.scales_and_offsets(k, blocks)
+        chunks = [chunk for block in blocks for chunk in self.lanes(k, block)]
+        if chunks[0].type.kind == "i" and k.isa.dots_whole_bytes:
+            chunks = [chunk.bits_as(u8 * CHUNK) ^ BIAS for chunk in chunks]
+            offsets = scales * -BIAS
+        return chunks, scales, offsets
+
     def floats(self, k: Builder, row: Pointer, start: Value, count: int) -> Iterator[Value]:
         """See ``Format``."""
         first = start // self.block_size
@@ -145,6 +162,14 @@ class QuantizedFormat:
 def nibbles(k: Builder, packed: Value) -> tuple[Value, Value]:
     """The low and the high four bits of every byte."""
     return packed & 15, packed >> 4
+
+
+def joined_nibbles(k: Builder, packed: Value) -> Value:
+    """The low four bits of every byte, then the high ones: a vector twice as long."""
+    n = packed.type.lanes
+    words = packed.take([*range(n), *range(n)]).bits_as(u32 * (n // 2))
+    shifts = k.vector(u32, [0] * (n // 4) + [4] * (n // 4))
+    return (words >> shifts).bits_as(u8 * (2 * n)) & 15
 
 
 def two_bits(block: Block) -> list[Value]:

@@ -1,23 +1,25 @@
 """Formats on grids: eight or four weights are one point of a table of vectors.
 
-The bit layouts are drawn in ``pyllama/quants/i_quants.py``. A point is loaded as one 64- or 32-bit
-number, so that a chunk of 32 weights is four or eight loads.
+The bit layouts are drawn in ``pyllama/quants/i_quants.py``. A point is one 64- or
+32-bit number.
 """
 
 from __future__ import annotations
-
-from collections.abc import Iterable
 
 import numpy as np
 
 from pyllama.gguf.types import TensorType
 from pyllama.kernels.formats.base import CHUNK, Block, QuantizedFormat, nibbles
-from pyllama.kernels.language import Builder, Pointer, Value
+from pyllama.kernels.language import Builder, Value
 from pyllama.kernels.types import f16, f32, i8, u8, u16, u32, u64
 from pyllama.quants import GridName, grid
 
 CHUNKS = 8
 """Chunks of a block; all these formats have blocks of 256."""
+
+PIECES = CHUNKS // 2
+PIECE = 2 * CHUNK
+"""Weights that are looked up together: they fill the widest vectors."""
 
 
 class _Signed(QuantizedFormat):
@@ -26,22 +28,21 @@ class _Signed(QuantizedFormat):
     grid: GridName
 
     def lanes(self, k: Builder, block: Block) -> list[Value]:
-        points = _grid(k, self.grid)
         masks = self.masks(k, block)
-        chunks = [_chunk(k, points, self.indices(k, block, c)) for c in range(CHUNKS)]
-        signed = []
-        for chunk, mask in zip(chunks, masks, strict=True):
-            value = chunk.bits_as(i8 * CHUNK)
-            signed.append(k.select(k.isa.bits(k, mask), -value, value))
-        return signed
+        chunks = []
+        for i, points in enumerate(_points(k, self.grid, self.indices(k, block))):
+            value = points.bits_as(i8 * PIECE)
+            signed = k.select(k.isa.bits(k, masks[i]), -value, value)
+            chunks += _halves_of(signed)
+        return chunks
 
-    def indices(self, k: Builder, block: Block, c: int) -> list[Value]:
-        """Points of chunk ``c``."""
+    def indices(self, k: Builder, block: Block) -> Value:
+        """(points,) u32: the points of the block in order."""
         raise TypeError(f"{type(self).__name__} does not say where its indices are")
 
     def masks(self, k: Builder, block: Block) -> list[Value]:
-        """For each chunk a u32, whose bit ``i`` is set where weight ``i`` is negative."""
-        return [block.signs.of(u32)[c] for c in range(CHUNKS)]
+        """For each piece a u64, whose bit ``i`` is set where weight ``i`` is negative."""
+        return [block.signs.of(u64)[i] for i in range(PIECES)]
 
 
 class IQ2_XXS(_Signed):
@@ -51,11 +52,12 @@ class IQ2_XXS(_Signed):
     grid: GridName = "iq2_xxs"
     group = 32
 
-    def indices(self, k: Builder, block: Block, c: int) -> list[Value]:
-        return _bytes(block.qs, 8 * c, 4)
+    def indices(self, k: Builder, block: Block) -> Value:
+        halves = block.qs.of(u8).load(0, 64)
+        return halves.take([8 * c + i for c in range(CHUNKS) for i in range(4)]).to(u32)
 
     def masks(self, k: Builder, block: Block) -> list[Value]:
-        return _lanes(_even_masks(_seven_bits(self._words(block))))
+        return _masks(_even_masks(_seven_bits(self._words(block))))
 
     def scales(self, k: Builder, block: Block) -> Value:
         return _halves(block, self._words(block) >> 28, 0.25)
@@ -73,12 +75,12 @@ class IQ2_XS(_Signed):
     grid: GridName = "iq2_xs"
     group = 16
 
-    def indices(self, k: Builder, block: Block, c: int) -> list[Value]:
-        return [block.qs[4 * c + i].to(u32) & 0x1FF for i in range(4)]
+    def indices(self, k: Builder, block: Block) -> Value:
+        return block.qs.load(0, 32).to(u32) & 0x1FF
 
     def masks(self, k: Builder, block: Block) -> list[Value]:
         seven = (block.qs.load(0, 32) >> 9).to(u8)
-        return _lanes(_even_masks(seven.bits_as(u32 * CHUNKS)))
+        return _masks(_even_masks(seven.bits_as(u32 * CHUNKS)))
 
     def scales(self, k: Builder, block: Block) -> Value:
         return _halves(block, _nibbles_in_order(k, block.scales.load(0, 8)), 0.25)
@@ -91,8 +93,8 @@ class IQ2_S(_Signed):
     grid: GridName = "iq2_s"
     group = 16
 
-    def indices(self, k: Builder, block: Block, c: int) -> list[Value]:
-        return _extended(_bytes(block.qs, 4 * c, 4), block.qh[c], bits=2)
+    def indices(self, k: Builder, block: Block) -> Value:
+        return _extended(k, block.qs.load(0, 32), block.qh.load(0, CHUNKS), bits=2)
 
     def scales(self, k: Builder, block: Block) -> Value:
         return _halves(block, _nibbles_in_order(k, block.scales.load(0, 8)), 0.25)
@@ -105,11 +107,11 @@ class IQ3_XXS(_Signed):
     grid: GridName = "iq3_xxs"
     group = 32
 
-    def indices(self, k: Builder, block: Block, c: int) -> list[Value]:
-        return _bytes(block.qs, 8 * c, 8)
+    def indices(self, k: Builder, block: Block) -> Value:
+        return block.qs.load(0, 64).to(u32)
 
     def masks(self, k: Builder, block: Block) -> list[Value]:
-        return _lanes(_even_masks(_seven_bits(block.scales_and_signs.load(0, CHUNKS))))
+        return _masks(_even_masks(_seven_bits(block.scales_and_signs.load(0, CHUNKS))))
 
     def scales(self, k: Builder, block: Block) -> Value:
         return _halves(block, block.scales_and_signs.load(0, CHUNKS) >> 28, 0.5)
@@ -122,8 +124,8 @@ class IQ3_S(_Signed):
     grid: GridName = "iq3_s"
     group = 32
 
-    def indices(self, k: Builder, block: Block, c: int) -> list[Value]:
-        return _extended(_bytes(block.qs, 8 * c, 8), block.qh[c], bits=1)
+    def indices(self, k: Builder, block: Block) -> Value:
+        return _extended(k, block.qs.load(0, 64), block.qh.load(0, CHUNKS), bits=1)
 
     def scales(self, k: Builder, block: Block) -> Value:
         return _odd(block.d, _nibbles_in_order(k, block.scales.load(0, 4)))
@@ -139,10 +141,9 @@ class IQ1_S(QuantizedFormat):
     group = offset_group = 32
 
     def lanes(self, k: Builder, block: Block) -> list[Value]:
-        points = _grid(k, "iq1_s", add=1)
-        chunks = range(CHUNKS)
-        low = [_bytes(block.qs, 4 * c, 4) for c in chunks]
-        return [_chunk(k, points, _extended(low[c], block.qh[c], bits=3)) for c in chunks]
+        indices = _extended(k, block.qs.load(0, 32), block.qh.load(0, CHUNKS), bits=3)
+        pieces = _points(k, "iq1_s", indices, add=1)
+        return [chunk for piece in pieces for chunk in _halves_of(piece)]
 
     def scales(self, k: Builder, block: Block) -> Value:
         return _odd(block.d, block.qh.load(0, CHUNKS) >> 12 & 7)
@@ -163,15 +164,13 @@ class IQ1_M(QuantizedFormat):
     group = offset_group = 16
 
     def lanes(self, k: Builder, block: Block) -> list[Value]:
-        points = _grid(k, "iq1_s", add=1, times=8)
+        upper = block.qh.of(u16).load(0, CHUNKS)
+        indices = _extended(k, block.qs.load(0, 32), upper, bits=3, stride=4)
         negative = _nibbles_in_order(k, block.qh.load(0, 16)) >> 3
         more = (negative ^ 1) << 1
         chunks = []
-        for c in range(CHUNKS):
-            upper = block.qh.of(u16)[c]
-            indices = _extended(_bytes(block.qs, 4 * c, 4), upper, bits=3, stride=4)
-            spread = more.take([4 * c + i // 8 for i in range(CHUNK)])
-            chunks.append(_chunk(k, points, indices) + spread)
+        for p, piece in enumerate(_points(k, "iq1_s", indices, add=1, times=8)):
+            chunks += _halves_of(piece + more.take([8 * p + i // 8 for i in range(PIECE)]))
         return chunks
 
     def scales(self, k: Builder, block: Block) -> Value:
@@ -185,28 +184,34 @@ class IQ1_M(QuantizedFormat):
         return scales * -9
 
 
-def _grid(k: Builder, name: GridName, add: int = 0, times: int = 1) -> Pointer:
-    """A grid as a table of numbers, whose bytes are ``(component + add) * times``."""
+def _points(
+    k: Builder, name: GridName, indices: Value, add: int = 0, times: int = 1
+) -> list[Value]:
+    """``(component + add) * times`` of the grid's points at the indices, in pieces."""
     points = ((grid(name) + add) * times).astype(np.uint8)
     element = {4: u32, 8: u64}[points.shape[1]]
-    return k.table(element, points.view(element.numpy).ravel())
+    table = tuple(points.view(element.numpy).ravel().tolist())
+    n = PIECE // element.bytes
+    return [
+        k.isa.gather(k, element, table, indices.take(range(i, i + n))).bits_as(u8 * PIECE)
+        for i in range(0, indices.type.lanes, n)
+    ]
 
 
-def _chunk(k: Builder, points: Pointer, indices: Iterable[Value]) -> Value:
-    """32 weights: the points of the indices, one after the other."""
-    return k.concat([points[index] for index in indices]).bits_as(u8 * CHUNK)
+def _halves_of(piece: Value) -> list[Value]:
+    """A piece as chunks."""
+    return [piece.take(range(i, i + CHUNK)) for i in range(0, PIECE, CHUNK)]
 
 
-def _bytes(place: Pointer, start: int, count: int) -> list[Value]:
-    """Bytes as indices."""
-    return [place.of(u8)[start + i].to(u32) for i in range(count)]
-
-
-def _extended(low: list[Value], upper: Value, bits: int, stride: int | None = None) -> list[Value]:
-    """Indices of ``8 + bits`` bits, the upper ones in fields ``stride`` bits apart."""
-    fields, mask = upper.to(u32), (1 << bits) - 1
-    starts = (i * (stride or bits) for i in range(len(low)))
-    return [index | (fields >> at & mask) << 8 for index, at in zip(low, starts, strict=True)]
+def _extended(k: Builder, low: Value, upper: Value, bits: int, stride: int | None = None) -> Value:
+    """Indices of ``8 + bits`` bits; each upper number holds those of several indices, in fields
+    ``stride`` bits apart.
+    """
+    count = low.type.lanes // upper.type.lanes
+    shifts = [i * (stride or bits) for i in range(count)] * upper.type.lanes
+    spread = upper.to(u32).take([i // count for i in range(low.type.lanes)])
+    fields = spread >> k.vector(u32, shifts) & ((1 << bits) - 1)
+    return low.to(u32) | fields << 8
 
 
 def _seven_bits(words: Value) -> Value:
@@ -224,8 +229,10 @@ def _even_masks(words: Value) -> Value:
     return words | (folded & 0x01010101) << 7
 
 
-def _lanes(vector: Value) -> list[Value]:
-    return [vector[i] for i in range(vector.type.lanes)]
+def _masks(words: Value) -> list[Value]:
+    """A mask for each piece from the u32 of each chunk."""
+    pairs = words.bits_as(u64 * PIECES)
+    return [pairs[i] for i in range(PIECES)]
 
 
 def _nibbles_in_order(k: Builder, packed: Value) -> Value:

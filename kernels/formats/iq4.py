@@ -6,7 +6,7 @@ The bit layouts are drawn in ``pyllama/quants/iq4.py``.
 from __future__ import annotations
 
 from pyllama.gguf.types import TensorType
-from pyllama.kernels.formats.base import Block, QuantizedFormat, nibbles
+from pyllama.kernels.formats.base import Block, QuantizedFormat, joined_nibbles
 from pyllama.kernels.language import Builder, Value
 from pyllama.kernels.types import f32, i32, u32
 from pyllama.quants import KVALUES_IQ4NL
@@ -23,7 +23,7 @@ class IQ4_NL(QuantizedFormat):
 
     def lanes(self, k: Builder, block: Block) -> list[Value]:
         groups = self.block_size // self.group
-        codes = [k.concat(nibbles(k, block.qs.load(16 * g, 16))) for g in range(groups)]
+        codes = [joined_nibbles(k, block.qs.load(16 * g, 16)) for g in range(groups)]
         return [k.isa.lookup(k, _VALUES, q) for q in codes]
 
     def scales(self, k: Builder, block: Block) -> Value:

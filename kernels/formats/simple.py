@@ -7,7 +7,7 @@ weight ``j`` in its low and weight ``j + 16`` in its high half.
 from __future__ import annotations
 
 from pyllama.gguf.types import TensorType
-from pyllama.kernels.formats.base import Block, QuantizedFormat, nibbles, with_bit
+from pyllama.kernels.formats.base import Block, QuantizedFormat, joined_nibbles, with_bit
 from pyllama.kernels.language import Builder, Value
 from pyllama.kernels.types import f32, u32
 
@@ -39,7 +39,7 @@ class Q4_0(_Scaled):
     center = 8
 
     def lanes(self, k: Builder, block: Block) -> list[Value]:
-        return [k.concat(nibbles(k, block.qs.load(0, 16)))]
+        return [joined_nibbles(k, block.qs.load(0, 16))]
 
     def offsets(self, k: Builder, block: Block, scales: Value) -> Value | None:
         return scales * -self.center
@@ -61,7 +61,7 @@ class Q5_0(Q4_0):
     center = 16
 
     def lanes(self, k: Builder, block: Block) -> list[Value]:
-        low = k.concat(nibbles(k, block.qs.load(0, 16)))
+        low = joined_nibbles(k, block.qs.load(0, 16))
         return [with_bit(k, low, k.isa.bits(k, _fifth_bits(block)), 4)]
 
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyllama.kernels.types import f32, i8, i16, i32, u8, u16, u32
+import numpy as np
+
+from pyllama.kernels.types import Type, f32, i8, i16, i32, u8, u16, u32
 
 if TYPE_CHECKING:
     from pyllama.kernels.language import Builder, Value
@@ -68,10 +70,16 @@ class ISA:
         values = k.vector(i8, table)
         return k.concat([k.lane_of(values, index[i]) for i in range(index.type.lanes)])
 
+    def gather(self, k: Builder, element: Type, table: tuple[int, ...], index: Value) -> Value:
+        """``table[index]``: a table of u32 or u64, index: (n,) u32 within it."""
+        values = k.table(element, np.array(table, element.numpy))
+        return k.concat([values[index[i]] for i in range(index.type.lanes)])
+
     def bits(self, k: Builder, mask: Value) -> Value:
-        """The bits of a u32 as 32 booleans, lowest first."""
-        places = k.vector(u8, [1 << i % 8 for i in range(32)])
-        spread = mask.bits_as(u8 * 4).take([i // 8 for i in range(32)])
+        """The bits of a u32 or u64 as booleans, lowest first."""
+        n = mask.type.bits
+        places = k.vector(u8, [1 << i % 8 for i in range(n)])
+        spread = mask.bits_as(u8 * (n // 8)).take([i // 8 for i in range(n)])
         return (spread & places).differs(0)
 
     def pause(self, k: Builder) -> None:

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from pyllama.kernels.types import Type
+
 Array = np.ndarray[Any, Any]
 
 
@@ -20,9 +22,14 @@ def lookup(table: tuple[int, ...], index: Array) -> Array:
     return np.array(table, np.int8)[index]
 
 
-def bits(mask: int) -> Array:
-    """A u32 -> (32,) booleans, lowest bit first."""
-    return np.array([mask >> i & 1 for i in range(32)], bool)
+def gather(element: Type, table: tuple[int, ...], index: Array) -> Array:
+    """index: (n,) u32 -> (n,) u32 or u64."""
+    return np.array(table, element.numpy)[index]
+
+
+def bits(mask: Array) -> Array:
+    """A u32 or u64 -> (32,) or (64,) booleans, lowest bit first."""
+    return np.unpackbits(mask.view(np.uint8), bitorder="little").astype(bool)
 
 
 def bf16_to_f32(value: Array) -> Array:

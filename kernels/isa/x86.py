@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from pyllama.kernels.isa.base import ISA
-from pyllama.kernels.types import bf16, boolean, i8, i16, i32, u16
+from pyllama.kernels.types import Type, bf16, boolean, i8, i16, i32, u16, u32
 
 if TYPE_CHECKING:
     from pyllama.kernels.language import Builder, Value
@@ -39,7 +41,23 @@ class AVX2(ISA):
         return k.call("llvm.x86.avx2.pshuf.b", halves.type, halves, index)
 
     def bits(self, k: Builder, mask: Value) -> Value:
-        return mask.bits_as(boolean * 32)
+        return mask.bits_as(boolean * mask.type.bits)
+
+    def gather(self, k: Builder, element: Type, table: tuple[int, ...], index: Value) -> Value:
+        n = self.vector_bytes // element.bytes
+        if index.type.lanes % n:
+            return super().gather(k, element, table, index)
+        place = k.table(element, np.array(table, element.numpy)).address
+        nothing = k.zero(element * n)
+        parts = (index.take(range(i, i + n)) for i in range(0, index.type.lanes, n))
+        return k.concat([self.gathered(k, nothing, place, part) for part in parts])
+
+    def gathered(self, k: Builder, nothing: Value, place: Value, index: Value) -> Value:
+        """Elements of a table, as many as fill a vector."""
+        element, n = nothing.type.scalar, nothing.type.lanes
+        name = f"llvm.x86.avx2.gather.d.{'d' if element == u32 else 'q'}.256"
+        every = k.const(element * n, -1)
+        return k.call(name, nothing.type, nothing, place, index, every, k.const(i8, element.bytes))
 
     @staticmethod
     def _absolute(k: Builder, value: Value) -> Value:
@@ -104,6 +122,12 @@ class AVX512(AVX2):
         ones = k.const(pairs.type, 1)
         name = family.format("maddw.d" if lanes == 64 else "madd.wd")
         return total + k.call(name, i32 * (lanes // 4), pairs, ones)
+
+    def gathered(self, k: Builder, nothing: Value, place: Value, index: Value) -> Value:
+        name = f"llvm.x86.avx512.mask.gather.dp{'i' if nothing.type.scalar == u32 else 'q'}.512"
+        every = k.const(boolean * index.type.lanes, 1)
+        scale = k.const(i32, nothing.type.scalar.bytes)
+        return k.call(name, nothing.type, nothing, place, index, every, scale)
 
     def f32_to_bf16(self, k: Builder, value: Value) -> Value:
         if "avx512bf16" not in self.features:

@@ -43,7 +43,7 @@ def of_each_kind() -> list[Kernel]:
         *(embedding(type=t) for t in batch),
         *(kv_store(head_dim=64, key_type=t, value_type=t) for t in CACHE_TYPES),
         *(
-            attend(head_dim=64, heads_per_kv=4, tokens=1, key_type=t, value_type=t)
+            attend(head_dim=64, heads_per_kv=4, tokens=1, parts=2, key_type=t, value_type=t)
             for t in CACHE_TYPES
         ),
         *(rope(style=style, pairs=32) for style in STYLES),

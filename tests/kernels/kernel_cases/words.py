@@ -13,7 +13,7 @@ from kernel_cases.memory import Memory
 from pyllama.kernels.isa import meaning
 from pyllama.kernels.kernel import Array, Fields, kernel
 from pyllama.kernels.language import Builder, Value
-from pyllama.kernels.types import Type, boolean, u8
+from pyllama.kernels.types import Type, boolean, u8, u32, u64
 from pyllama.quants import KVALUES_IQ4NL, KVALUES_MXFP4
 
 SPECIAL = np.array(
@@ -34,14 +34,14 @@ def lane_word(
     thread: Value,  # noqa: ARG001
     word: str,
     operands: tuple[Type, ...],
-    table: tuple[int, ...],
+    constants: tuple[Any, ...],
 ) -> None:
-    """``out = word(table, a, b, c)``, without those that the word does not take."""
+    """``out = word(*constants, a, b, c)``, without those that the word does not take."""
     values = [
         place.of(type.scalar).load(0, type.lanes)
         for place, type in zip((a.a, a.b, a.c), operands, strict=False)
     ]
-    result = getattr(k.isa, word)(k, *([table] if table else []), *values)
+    result = getattr(k.isa, word)(k, *constants, *values)
     if result.type.scalar == boolean:
         result = result.to(u8)
     a.out.of(result.type.scalar).store(0, result)
@@ -50,17 +50,19 @@ def lane_word(
 def word_case(
     word: str,
     *operands: NDArray[Any],
-    table: tuple[int, ...] = (),
+    constants: tuple[Any, ...] = (),
     alternative: NDArray[Any] | None = None,
 ) -> Case:
     """One word, once. Each element must be as the word means it, or as in ``alternative``."""
     memory = Memory()
     places = [memory.copy(x) for x in operands]
-    expected = _bytes(getattr(meaning, word)(*([table] if table else []), *operands))
+    expected = _bytes(getattr(meaning, word)(*constants, *operands))
     out = memory.empty(expected.shape, np.uint8)
     types = tuple(type_of(x) for x in operands)
     names = dict.fromkeys("abc", 0) | dict(zip("abc", places, strict=False))
-    launch = Launch(lane_word(word=word, operands=types, table=table), 1, names | {"out": out})
+    launch = Launch(
+        lane_word(word=word, operands=types, constants=constants), 1, names | {"out": out}
+    )
 
     def compare() -> None:
         other = expected if alternative is None else _bytes(alternative)
@@ -93,13 +95,27 @@ def lookup_cases() -> list[Case]:
     """The tables that formats use, and the limits of bytes."""
     index = (np.arange(32) * 7 % 16).astype(np.uint8)
     tables = (KVALUES_IQ4NL, KVALUES_MXFP4, np.arange(-128, 128, 16), np.arange(127, -129, -17))
-    return [word_case("lookup", index, table=tuple(t.tolist())) for t in tables]
+    return [word_case("lookup", index, constants=(tuple(t.tolist()),)) for t in tables]
+
+
+def gather_cases() -> list[Case]:
+    """Both sizes of elements, whole vectors and less."""
+    table = (0, 1, 1 << 31, (1 << 32) - 1)
+    index = _integers(0, 3, 32, "u4")
+    return [
+        word_case("gather", index[:n], constants=(element, table))
+        for element in (u32, u64)
+        for n in (8, 16, 32)
+    ]
 
 
 def bits_cases() -> list[Case]:
     """Single bits, none, all, and a mixture."""
     masks = (0, 1, 0x80000000, 0x01020408, 0xFFFFFFFF, 0x0F0F1234)
-    return [word_case("bits", np.array([mask], np.uint32)) for mask in masks]
+    words = [np.array([mask], np.uint32) for mask in masks]
+    return [
+        word_case("bits", w) for w in (*words, *(np.array([m << 32 | 7], np.uint64) for m in masks))
+    ]
 
 
 def bf16_to_f32_cases() -> list[Case]:
@@ -122,6 +138,7 @@ def word_cases(dot_lanes: int) -> dict[str, list[Case]]:
     return {
         "dot": [case for lanes in {32, dot_lanes} for case in dot_cases(lanes)],
         "lookup": lookup_cases(),
+        "gather": gather_cases(),
         "bits": bits_cases(),
         "bf16_to_f32": bf16_to_f32_cases(),
         "f32_to_bf16": f32_to_bf16_cases(),
