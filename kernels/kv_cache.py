@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from pyllama.kernels.kernel import Array, Fields, kernel
 from pyllama.kernels.language import Builder, Pointer, Value
+from pyllama.kernels.rope import largest_vector
 from pyllama.kernels.types import Type, f16, f32, i8, i32, i64, u8, u16
 
 CELLS = 16
@@ -84,9 +85,10 @@ class KeyLane:
     def __init__(self, block: KeyBlock, cell: Value) -> None:
         self._block, self._cell = block, cell
 
-    def put(self, i: Value, element: Value) -> None:
-        """Write an element."""
-        self._block.elements[i * CELLS + self._cell] = element
+    def put(self, i: Value, elements: Value) -> None:
+        """Write elements from ``i`` on."""
+        for lane in range(elements.type.lanes):
+            self._block.elements[(i + lane) * CELLS + self._cell] = elements[lane]
 
     def put_scale(self, group: Value, scale: Value) -> None:
         """Write the scale of 32 elements."""
@@ -101,9 +103,9 @@ class ValueCell:
         self.elements = place.of(type.element)
         self.scales = place.at(head_dim * type.element.bytes).of(f16)
 
-    def put(self, i: Value, element: Value) -> None:
-        """Write an element."""
-        self.elements[i] = element
+    def put(self, i: Value, elements: Value) -> None:
+        """Write elements from ``i`` on."""
+        self.elements.store(i, elements)
 
     def put_scale(self, group: Value, scale: Value) -> None:
         """Write the scale of 32 elements."""
@@ -136,11 +138,15 @@ def kv_store(
     key_type: str,
     value_type: str,
 ) -> None:
-    """Write the keys and values of new tokens into their cells. One task a token."""
-    cell, slab = step.positions[task].to(i64), step.slabs[task].to(i64)
+    """Write the keys and values of new tokens into their cells.
+
+    One task: ``CELLS`` tokens, so that threads seldom write to the same cache line.
+    """
     key_cache, value_cache = CACHE_TYPES[key_type], CACHE_TYPES[value_type]
-    with k.loop(a.kv_heads) as head:
-        source = (task * a.kv_heads + head) * head_dim
+    first = task * CELLS
+    with k.loop(first, k.min(first + CELLS, step.n_tokens)) as t, k.loop(a.kv_heads) as head:
+        cell, slab = step.positions[t].to(i64), step.slabs[t].to(i64)
+        source = (t * a.kv_heads + head) * head_dim
         keys = head_place(a.keys, key_cache, a, slab, head, head_dim)
         block = KeyBlock(key_cache, keys, cell, head_dim)
         _store(k, key_cache, a.key.at(source), head_dim, block.lane(cell % CELLS))
@@ -152,15 +158,15 @@ def kv_store(
 def _store(
     k: Builder, type: CacheType, x: Pointer, head_dim: int, cell: ValueCell | KeyLane
 ) -> None:
-    """Write one head of one cell, element by element: few elements, of which each moves once."""
+    """Write one head of one cell."""
     if not type.is_quantized:
-        with k.loop(head_dim) as i:
-            cell.put(i, type.write(k, x[i]))
+        lanes = largest_vector(k, head_dim)
+        with k.loop(0, head_dim, lanes) as i:
+            cell.put(i, type.write(k, x.load(i, lanes)))
         return
     with k.loop(head_dim // QUANTIZED_GROUP) as g:
-        largest = k.abs(x.load(g * QUANTIZED_GROUP, QUANTIZED_GROUP)).max()
+        group = x.load(g * QUANTIZED_GROUP, QUANTIZED_GROUP)
+        largest = k.abs(group).max()
         cell.put_scale(g, (largest * (1 / 127)).to(f16))
         scale = k.select(largest > 0, 127.0 / largest, k.zero(f32))
-        with k.loop(QUANTIZED_GROUP) as i:
-            at = g * QUANTIZED_GROUP + i
-            cell.put(at, type.write(k, x[at] * scale))
+        cell.put(g * QUANTIZED_GROUP, type.write(k, group * k.splat(scale, QUANTIZED_GROUP)))

@@ -56,6 +56,7 @@ def lower_attention(low: Lowering, op: ops.Attention, node: Node) -> None:
         {"key": key, "value": value, **shape},
         writes=("keys", "values"),
         count=Rows.TOKENS.value,
+        group=kv_cache.CELLS,
         label=f"{node.output.name}.store",
     )
     arguments: dict[str, Argument] = {

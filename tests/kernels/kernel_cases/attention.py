@@ -70,7 +70,8 @@ class _Layer:
         """Write the keys and values of tokens."""
         kernel = kv_store(head_dim=self.heads.head_dim, **self.heads.types)
         arguments = self.arguments | {"key": rows.key, "value": rows.value}
-        return Launch(kernel, len(rows.positions), arguments, rows.step)
+        n = len(rows.positions)
+        return Launch(kernel, -(-n // CELLS), arguments, rows.step | {"n_tokens": n})
 
 
 class _Rows:
