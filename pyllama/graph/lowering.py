@@ -17,9 +17,9 @@ from pyllama.kernels.isa.base import ISA
 from pyllama.kernels.kernel import Kernel
 from pyllama.kernels.types import f32
 
-TASK_BYTES = 1 << 19
-"""Weights that one task of a decode matmul reads at most. Starting a task costs about a
-microsecond, in which memory stands still, so tasks are as large as an even share allows."""
+TASK_BYTES = 1 << 15, 1 << 19
+"""Weights that one task of a decode matmul reads at least and at most. Starting a task costs up to
+a microsecond, in which memory stands still, so tasks are as large as an even share allows."""
 
 TASKS_PER_THREAD = 4
 """Tasks of a matmul for each thread, so that a slow core does not hold up the others."""
@@ -78,7 +78,8 @@ class Lowering:
 
     def decode_rows(self, weight: Weight) -> int:
         """Rows of weights that one task of a decode matmul computes."""
-        return max(4, min(self.share(weight.shape[0]), TASK_BYTES // row_bytes(weight)))
+        least, most = (-(-n_bytes // row_bytes(weight)) for n_bytes in TASK_BYTES)
+        return max(least, min(self.share(weight.shape[0]), most))
 
     def few_tokens(self, weight: Weight, x: Tensor) -> dict[str, Argument]:
         """What a decode matmul needs to know of its activations and tasks."""
