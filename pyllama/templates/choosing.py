@@ -66,7 +66,7 @@ def template_names(metadata: Mapping[str, Any]) -> tuple[str, ...]:
     named = sorted(key.removeprefix(prefix) for key in metadata if key.startswith(prefix))
     listed = metadata.get(NAMES_KEY)
     if isinstance(listed, Sequence) and not isinstance(listed, str):
-        spelled = {_key_of(name): name for name in listed if isinstance(name, str)}
+        spelled = {key_of(name): name for name in listed if isinstance(name, str)}
         named = [spelled.get(prefix + name, name) for name in named]
     return ((DEFAULT,) if KEY in metadata else ()) + tuple(named)
 
@@ -81,7 +81,7 @@ def from_metadata(metadata: Mapping[str, Any], source: str, name: str) -> Found:
     elif name not in names:
         known = ", ".join(names) or "none"
         raise UsageError(f"{source} has no chat template {quoted(name)}; it has: {known}")
-    key = KEY if name == DEFAULT else _key_of(name)
+    key = KEY if name == DEFAULT else key_of(name)
     text = metadata[key]
     if not isinstance(text, str):
         raise ModelError(source, f"{key} is not a string", AGAIN)
@@ -120,6 +120,6 @@ def parse_variables(text: str) -> dict[str, Any]:
     return variables
 
 
-def _key_of(name: str) -> str:
+def key_of(name: str) -> str:
     """The key of a named template: what a key cannot contain is an underscore in it."""
     return f"{KEY}.{_OTHER_CHARACTERS.sub('_', name)}"

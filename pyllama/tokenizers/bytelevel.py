@@ -17,7 +17,12 @@ _BYTES = {character: byte for byte, character in _CHARACTERS.items()}
 
 def to_characters(text: str) -> str:
     """The UTF-8 bytes of ``text``, a character for each."""
-    return text.encode().decode("latin-1").translate(_CHARACTERS)
+    return spell(text.encode())
+
+
+def spell(data: bytes) -> str:
+    """A character for each byte."""
+    return data.decode("latin-1").translate(_CHARACTERS)
 
 
 def to_bytes(spelled: str) -> bytes:

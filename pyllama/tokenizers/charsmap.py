@@ -14,6 +14,7 @@ The longest prefix of the text that has a value is replaced.
 
 from __future__ import annotations
 
+import base64
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,18 +75,37 @@ def read_character_map(keys: Keys) -> CharacterMap:
         return CharacterMap((), b"")
     if array.dtype.itemsize != 1:
         raise keys.error(f"{PREFIX}{_NAME} is not an array of bytes")
-    blob = array.tobytes()
+    try:
+        return parse_character_map(array.tobytes())
+    except ValueError as error:
+        raise keys.error(f"{PREFIX}{_NAME} {error}") from error
+
+
+def parse_character_map(blob: bytes) -> CharacterMap:
+    """The map in a ``precompiled_charsmap``; ``ValueError`` for a malformed one."""
     size = int.from_bytes(blob[:4], "little")
     if len(blob) < 4 or size % 4 or not 4 <= size < len(blob) - 4:
-        raise keys.error(f"{PREFIX}{_NAME} of {len(blob)} bytes is cut short")
+        raise ValueError(f"of {len(blob)} bytes is cut short")
     replacements = blob[4 + size :]
     if replacements[-1] != 0:
-        raise keys.error(f"{PREFIX}{_NAME} ends within a replacement")
+        raise ValueError("ends within a replacement")
     entries: NDArray[np.uint32] = np.frombuffer(blob, "<u4", size // 4, offset=4)
     offsets = entries[entries >= _VALUE] - np.uint32(_VALUE)
     if len(offsets) and offsets.max() >= len(replacements):
-        raise keys.error(f"{PREFIX}{_NAME} points outside its replacements")
+        raise ValueError("points outside its replacements")
     return CharacterMap(tuple(entries.tolist()), replacements)
+
+
+def decode_character_map(value: object) -> bytes:
+    """The bytes of a map that stands as Base64 in a JSON; ``ValueError`` if it is malformed."""
+    if not isinstance(value, str):
+        raise ValueError("precompiled_charsmap is no text")
+    try:
+        blob = base64.b64decode(value, validate=True)
+        parse_character_map(blob)
+    except ValueError as error:
+        raise ValueError(f"precompiled_charsmap {error}") from error
+    return blob
 
 
 def _base(entry: int) -> int:

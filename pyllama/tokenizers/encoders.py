@@ -10,6 +10,7 @@ from pyllama.gguf.wording import quoted
 from pyllama.tokenizers.bpe import BpeEncoder
 from pyllama.tokenizers.charsmap import read_character_map
 from pyllama.tokenizers.keys import PREFIX, Keys
+from pyllama.tokenizers.partition import Partition
 from pyllama.tokenizers.policy import Policy
 from pyllama.tokenizers.pretokenizers import PreTokenizer
 from pyllama.tokenizers.spm import SpmEncoder
@@ -23,6 +24,21 @@ class Encoder(Protocol):
 
     def encode(self, text: str) -> list[int]:
         """The ids of ``text``, which is valid Unicode and not empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class PartsEncoder:
+    """Encodes a text part by part: the special tokens in it, and what stands between them."""
+
+    partition: Partition
+    encoder: Encoder
+
+    def encode(self, text: str, *, parse_special: bool) -> list[int]:
+        """The ids of ``text``, which is valid Unicode."""
+        ids: list[int] = []
+        for part in self.partition.split(text, parse_special=parse_special):
+            ids += self.encoder.encode(part) if isinstance(part, str) else (part,)
+        return ids
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,11 +57,11 @@ def _cased(upper: str, lower: str, ending: str, digits: str) -> str:
     )
 
 
-_UPPER, _LOWER = r"[\p{L}&&[^a-z]]", r"[\p{L}&&[^A-Z]]"
+UPPER, LOWER = r"[\p{L}&&[^a-z]]", r"[\p{L}&&[^A-Z]]"
 _UPPER_MARK, _LOWER_MARK = r"[\p{L}\p{M}&&[^a-z]]", r"[\p{L}\p{M}&&[^A-Z]]"
 _LETTER_MARK = r"[\p{L}\p{M}]"
-TEKKEN = _cased(_UPPER, _LOWER, "", r"\p{N}")
-O200K = _cased(_UPPER, _LOWER, f"{CONTRACTION}?", r"\p{N}{1,3}")
+TEKKEN = _cased(UPPER, LOWER, "", r"\p{N}")
+O200K = _cased(UPPER, LOWER, f"{CONTRACTION}?", r"\p{N}{1,3}")
 O200K_MARKS = _cased(_UPPER_MARK, _LOWER_MARK, f"{CONTRACTION}?", r"\p{N}{1,3}")
 _ANY_CASE = rf"[^\r\n\p{{L}}\p{{N}}]?{_LETTER_MARK}+{CONTRACTION}?"
 TINY_AYA = rf"{_ANY_CASE}|\p{{N}}{{1,3}}|{SYMBOLS_OR_SLASH}|{SPACES}"

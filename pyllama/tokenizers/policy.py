@@ -40,9 +40,10 @@ class Policy:
 
     @property
     def suffix(self) -> tuple[int, ...]:
-        """The ids that a text ends with."""
-        sep, eos = self.roles.sep, self.roles.eos
-        return _only(sep if self.ends_with_sep else None) + _only(eos if self.add_eos else None)
+        """The ids that a text ends with; where that is ``sep``, it is the end of sequence, too."""
+        if self.ends_with_sep:
+            return _only(self.roles.sep)
+        return _only(self.roles.eos if self.add_eos else None)
 
 
 def _only(token: int | None) -> tuple[int, ...]:

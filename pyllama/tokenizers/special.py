@@ -33,8 +33,7 @@ class SpecialTokens:
     fim_sep: int | None = None
 
 
-# The names of the keys; "seperator" is how the format spells it, and later names win.
-_KEYS: tuple[tuple[str, str], ...] = (
+KEYS: tuple[tuple[str, str], ...] = (
     ("bos", "bos_token_id"),
     ("eos", "eos_token_id"),
     ("eot", "eot_token_id"),
@@ -53,6 +52,7 @@ _KEYS: tuple[tuple[str, str], ...] = (
     ("fim_suf", "suffix_token_id"),
     ("fim_mid", "middle_token_id"),
 )
+"""Roles and the names of their keys; "seperator" is how the format spells it. Later names win."""
 
 # Texts that reveal a role which the file does not name, the likeliest first.
 _TEXTS: dict[str, tuple[str, ...]] = {
@@ -148,15 +148,20 @@ def read_special_tokens(
     roles: dict[str, int] = {
         role: token for role, token in default_ids.items() if token is not None and token < n_vocab
     }
-    for role, name in _KEYS:
+    for role, name in KEYS:
         token = keys.token_id(name, n_vocab)
         if token is not None:
             roles[role] = token
-    for role, texts in _TEXTS.items():
-        token = next((vocabulary.ids[text] for text in texts if text in vocabulary.ids), None)
-        if token is not None:
-            roles.setdefault(role, token)
-    return SpecialTokens(**roles)
+    return SpecialTokens(**{**revealed_roles(vocabulary.ids), **roles})
+
+
+def revealed_roles(ids: Mapping[str, int]) -> dict[str, int]:
+    """The roles that texts of tokens reveal; ``ids``: of all tokens by text."""
+    found = {
+        role: next((ids[text] for text in texts if text in ids), None)
+        for role, texts in _TEXTS.items()
+    }
+    return {role: token for role, token in found.items() if token is not None}
 
 
 def classify(vocabulary: Vocabulary, special: SpecialTokens) -> tuple[Vocabulary, frozenset[int]]:

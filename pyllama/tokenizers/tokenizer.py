@@ -7,12 +7,13 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pyllama.errors import UsageError
 from pyllama.gguf.wording import quoted
 from pyllama.tokenizers.detokenizing import Pieces, StreamDecoder, clean_spaces
-from pyllama.tokenizers.encoders import BUILDERS, Encoder, Parts
+from pyllama.tokenizers.encoders import BUILDERS, Parts, PartsEncoder
+from pyllama.tokenizers.huggingface import KEY, read_huggingface_encoder
 from pyllama.tokenizers.keys import PREFIX, Keys
 from pyllama.tokenizers.partition import Partition
 from pyllama.tokenizers.policy import Policy, default_policy, read_policy
@@ -26,6 +27,13 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+class TextEncoder(Protocol):
+    """Encodes whole texts, with the special tokens in them; safe to share between threads."""
+
+    def encode(self, text: str, *, parse_special: bool) -> list[int]:
+        """The ids of ``text``, which is valid Unicode; see ``Tokenizer.encode``."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -45,8 +53,7 @@ class Tokenizer:
     vocabulary: Vocabulary
     policy: Policy
     end_of_generation: frozenset[int]
-    _encoder: Encoder
-    _partition: Partition
+    _encoder: TextEncoder
     _pieces: Pieces
 
     @classmethod
@@ -75,8 +82,7 @@ class Tokenizer:
             vocabulary=vocabulary,
             policy=policy,
             end_of_generation=ends,
-            _encoder=BUILDERS[model](Parts(keys, vocabulary, policy, rules)),
-            _partition=Partition(vocabulary, metadata),
+            _encoder=_text_encoder(model, Parts(keys, vocabulary, policy, rules)),
             _pieces=Pieces(vocabulary, byte_level=rules is not None and rules.byte_level),
         )
 
@@ -138,8 +144,7 @@ class Tokenizer:
         """
         text = _LONE_SURROGATE.sub("\ufffd", text)
         ids = list(self.policy.prefix) if add_special else []
-        for part in self._partition.split(text, parse_special=parse_special):
-            ids += self._encoder.encode(part) if isinstance(part, str) else (part,)
+        ids += self._encoder.encode(text, parse_special=parse_special)
         return ids + list(self.policy.suffix) if add_special else ids
 
     def decode(self, ids: Iterable[int], *, special: bool = False, clean: bool = False) -> str:
@@ -186,6 +191,14 @@ class Tokenizer:
             raise UsageError(f"token {token} is outside the vocabulary of {self.n_vocab} tokens")
 
 
+def _text_encoder(model: str, parts: Parts) -> TextEncoder:
+    whole = read_huggingface_encoder(parts.keys, parts.vocabulary)
+    if whole is not None:
+        return whole
+    partition = Partition(parts.vocabulary, parts.keys.metadata)
+    return PartsEncoder(partition, BUILDERS[model](parts))
+
+
 def _read_model(keys: Keys) -> str:
     model = keys.text("model")
     if model is None:
@@ -201,14 +214,16 @@ def _read_pre_tokenizer(keys: Keys, model: str) -> tuple[str, PreTokenizer | Non
     pre = model if model == "gemma4" else keys.text("pre")
     if model not in ("gpt2", "gemma4"):
         return pre or DEFAULT, None
-    if not pre:
+    if not pre and KEY not in keys.metadata:
         log.warning(
             "%s: %spre is missing: text may be cut differently than in training, and answers get"
             " worse; convert the model again",
             keys.source,
             PREFIX,
         )
-        pre = DEFAULT
+    pre = pre or DEFAULT
+    if pre not in PRE_TOKENIZERS and KEY in keys.metadata:
+        return pre, PRE_TOKENIZERS[DEFAULT]  # the tokenizer is there itself, whatever its name
     if pre not in PRE_TOKENIZERS:
         raise keys.error(
             f"unknown pre-tokenizer {quoted(pre)}",

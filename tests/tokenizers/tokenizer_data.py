@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import random
 from collections.abc import Iterator, Mapping
@@ -10,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import sentencepiece
+from sentencepiece_training import sentencepiece_model
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = range(1, 7)
@@ -50,24 +50,8 @@ def nasty_strings() -> Iterator[str]:
 
 def train_sentencepiece(model_type: str, **options: Any) -> sentencepiece.SentencePieceProcessor:
     """A SentencePiece model of some hundred tokens."""
-    settings = {
-        "vocab_size": 420,
-        "hard_vocab_limit": False,
-        "character_coverage": 1.0,
-        "normalization_rule_name": "identity",
-        "remove_extra_whitespaces": False,
-        "minloglevel": 2,
-        **options,
-    }
-    proto = io.BytesIO()
-    sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(TRAINING_TEXT),
-        model_writer=proto,
-        model_type=model_type,
-        num_threads=1,
-        **settings,
-    )
-    return sentencepiece.SentencePieceProcessor(model_proto=proto.getvalue())
+    proto = sentencepiece_model(TRAINING_TEXT, model_type, **options)
+    return sentencepiece.SentencePieceProcessor(model_proto=proto)
 
 
 def sentencepiece_metadata(
