@@ -9,6 +9,9 @@ from pyllama.commands import output, report
 if TYPE_CHECKING:
     from pyllama.quantize import Plan, TensorDone
 
+_KNOWN_FROM = 0.01
+"""Share of the model after which the time left can be told."""
+
 
 def plan_table(plan: Plan) -> str:
     """The plan as a table, and what it amounts to."""
@@ -16,7 +19,7 @@ def plan_table(plan: Plan) -> str:
     rows = [
         (
             tensor.name,
-            _shape(tensor.source.shape),
+            report.shape_text(tensor.source.shape),
             tensor.source.type.label,
             tensor.type.label,
             tensor.choice.rule,
@@ -55,10 +58,11 @@ def progress(done: TensorDone, seconds: float) -> str:
     width = len(str(done.count))
     share = done.source_bytes / done.source_total if done.source_total else 1.0
     left = round(seconds / share - seconds) if share else 0
+    rest = f", {left // 60}:{left % 60:02} left" if share >= _KNOWN_FROM else ""
     return (
         f"[{done.number:{width}}/{done.count}] {report.printable(tensor.name):36} "
-        f"{_shape(tensor.source.shape):>16}  {kinds:16} {moved}  "
-        f"{share:.0%}, {left // 60}:{left % 60:02} left"
+        f"{report.shape_text(tensor.source.shape):>16}  {kinds:16} {moved}  "
+        f"{share:.0%}{rest}"
     )
 
 
@@ -73,7 +77,3 @@ def sizes(plan: Plan) -> list[tuple[str, str]]:
     if plan.fallbacks:
         pairs.append(("fallbacks", f"{len(plan.fallbacks)} of {len(plan.tensors)} tensors"))
     return pairs
-
-
-def _shape(shape: tuple[int, ...]) -> str:
-    return " x ".join(map(str, reversed(shape))) or "1"

@@ -15,9 +15,11 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from turns import spread, take_turns
 
 from pyllama.bench.compare import Test, read_results
 from pyllama.bench.plan import name_of_test
@@ -47,17 +49,6 @@ class Program:
             return {found.test: statistics.median(found.samples) for found in read_results(path)}
 
 
-def take_turns(
-    programs: Sequence[Program], options: Sequence[str], rounds: int
-) -> Iterator[tuple[Speeds, ...]]:
-    """The speeds of all programs, round by round; who comes first changes."""
-    for number in range(rounds):
-        order = programs if number % 2 == 0 else programs[::-1]
-        speeds = {program.name: program.run(options) for program in order}
-        print(f"round {number + 1} of {rounds} done", file=sys.stderr)
-        yield tuple(speeds[program.name] for program in programs)
-
-
 def comparison(rounds: Sequence[tuple[Speeds, ...]], names: Sequence[str]) -> str:
     """A table with a row for each test that both have run."""
     ours, theirs = rounds[0]
@@ -67,12 +58,8 @@ def comparison(rounds: Sequence[tuple[Speeds, ...]], names: Sequence[str]) -> st
         if test in theirs:
             both = [[speeds[test] for speeds in column] for column in zip(*rounds, strict=True)]
             ratios = [a / b for a, b in zip(*both, strict=True)]
-            rows.append((name_of_test(*test), *map(_spread, (*both, ratios))))
+            rows.append((name_of_test(*test), *map(spread, (*both, ratios))))
     return table(titles, rows, right=titles[1:])
-
-
-def _spread(values: Sequence[float]) -> str:
-    return f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
 
 
 def _arguments() -> argparse.Namespace:
@@ -108,7 +95,7 @@ def main() -> None:
     }
     options = [str(part) for pair in sizes.items() for part in pair]
     try:
-        rounds = list(take_turns(programs, options, max(1, given.rounds)))
+        rounds = list(take_turns(programs, lambda p: p.run(options), max(1, given.rounds)))
     except (PyllamaError, OSError) as error:
         sys.exit(f"error: {error}")
     print(comparison(rounds, [program.name for program in programs]), end="")

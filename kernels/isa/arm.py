@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pyllama.kernels.isa.base import ISA
-from pyllama.kernels.types import i8, i16, i32
+from pyllama.kernels.types import f32, i8, i16, i32, u8
 
 if TYPE_CHECKING:
     from pyllama.kernels.language import Builder, Value
@@ -65,5 +65,19 @@ class NEON(ISA):
                 index.take(range(at, at + 16)),
             )
             for at in range(0, index.type.lanes, 16)
+        ]
+        return k.concat(parts)
+
+    def pick(self, k: Builder, table: Value, index: Value) -> Value:
+        halves = [table.take(range(at, at + 4)).bits_as(u8 * 16) for at in (0, 4)]
+        places = (index & 7) * 0x04040404 + 0x03020100  # of the four bytes of each element
+        parts = [
+            k.call(
+                "llvm.aarch64.neon.tbl2.v16i8",
+                u8 * 16,
+                *halves,
+                places.take(range(at, at + 4)).bits_as(u8 * 16),
+            ).bits_as(f32 * 4)
+            for at in range(0, index.type.lanes, 4)
         ]
         return k.concat(parts)

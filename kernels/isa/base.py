@@ -70,6 +70,11 @@ class ISA:
         values = k.vector(i8, table)
         return k.concat([k.lane_of(values, index[i]) for i in range(index.type.lanes)])
 
+    def pick(self, k: Builder, table: Value, index: Value) -> Value:
+        """``table[index % 8]``: table: (8,) f32, index: (n,) u32."""
+        lanes = range(index.type.lanes)
+        return k.concat([k.lane_of(table, index[i] & 7) for i in lanes])
+
     def gather(self, k: Builder, element: Type, table: tuple[int, ...], index: Value) -> Value:
         """``table[index]``: a table of u32 or u64, index: (n,) u32 within it."""
         values = k.table(element, np.array(table, element.numpy))

@@ -22,6 +22,11 @@ def lookup(table: tuple[int, ...], index: Array) -> Array:
     return np.array(table, np.int8)[index]
 
 
+def pick(table: Array, index: Array) -> Array:
+    """table: (8,) f32, index: (n,) u32 -> (n,) f32."""
+    return table[index % 8]
+
+
 def gather(element: Type, table: tuple[int, ...], index: Array) -> Array:
     """index: (n,) u32 -> (n,) u32 or u64."""
     return np.array(table, element.numpy)[index]

@@ -40,6 +40,11 @@ class AVX2(ISA):
         halves = k.vector(i8, table * 2)
         return k.call("llvm.x86.avx2.pshuf.b", halves.type, halves, index)
 
+    def pick(self, k: Builder, table: Value, index: Value) -> Value:
+        parts = (index.take(range(at, at + 8)) for at in range(0, index.type.lanes, 8))
+        name = "llvm.x86.avx2.permps"
+        return k.concat([k.call(name, table.type, table, part) for part in parts])
+
     def bits(self, k: Builder, mask: Value) -> Value:
         return mask.bits_as(boolean * mask.type.bits)
 
@@ -122,6 +127,14 @@ class AVX512(AVX2):
         ones = k.const(pairs.type, 1)
         name = family.format("maddw.d" if lanes == 64 else "madd.wd")
         return total + k.call(name, i32 * (lanes // 4), pairs, ones)
+
+    def pick(self, k: Builder, table: Value, index: Value) -> Value:
+        if index.type.lanes % 16:
+            return super().pick(k, table, index)
+        twice = k.concat([table, table])
+        parts = (index.take(range(at, at + 16)) for at in range(0, index.type.lanes, 16))
+        name = "llvm.x86.avx512.permvar.sf.512"
+        return k.concat([k.call(name, twice.type, twice, part) for part in parts])
 
     def gathered(self, k: Builder, nothing: Value, place: Value, index: Value) -> Value:
         name = f"llvm.x86.avx512.mask.gather.dp{'i' if nothing.type.scalar == u32 else 'q'}.512"

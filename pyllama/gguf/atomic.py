@@ -13,12 +13,17 @@ from pyllama.errors import FileError, UsageError
 # Between two pieces Python sees a Ctrl-C; one system call for gigabytes would hold it up.
 _PIECE = 16 * 2**20
 
+_DESCRIPTORS = "/proc/self/fd"
+"""Where open files have names by their numbers."""
+
 
 class AtomicFile:
     """Writes beside ``path`` and takes its place at the clean end of the ``with`` block.
 
     An existing file stays as it is until then. Whatever exception ends the block, Ctrl-C included,
-    nothing new remains. Raises ``FileError`` if the file cannot be created or written.
+    nothing new remains. Where the system has files without a name (Linux, on most file systems),
+    the file gets its name at the end, so that a process that is killed leaves nothing either.
+    Raises ``FileError`` if the file cannot be created or written.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -26,11 +31,15 @@ class AtomicFile:
         self._temporary = self.path.with_name(f".pyllama-{os.urandom(8).hex()}.partial")
         self.size = 0  # bytes written so far
         self._stream: BinaryIO | None = None
+        self._is_unnamed = False
 
     def __enter__(self) -> Self:
         try:
             self._check_target()
-            self._stream = open(self._temporary, "xb")
+            self._stream = _open_unnamed(self.path.parent)
+            self._is_unnamed = self._stream is not None
+            if self._stream is None:
+                self._stream = open(self._temporary, "xb")
         except OSError as error:
             raise FileError.from_os_error(self.path, error) from error
         except BaseException:
@@ -78,8 +87,11 @@ class AtomicFile:
         assert self._stream is not None
         self._stream.flush()
         os.fsync(self._stream.fileno())
+        if self._is_unnamed:
+            _give_name(self._stream, self.path, self._temporary)
         self._stream.close()
-        os.replace(self._temporary, self.path)
+        if not self._is_unnamed:
+            os.replace(self._temporary, self.path)
         self._stream = None
         _sync_folder(self.path.parent)
 
@@ -90,6 +102,32 @@ class AtomicFile:
                 stream.close()
         with suppress(OSError):
             self._temporary.unlink()
+
+
+def _open_unnamed(folder: Path) -> BinaryIO | None:
+    """A file without a name, or None where there is no such thing."""
+    flag = getattr(os, "O_TMPFILE", 0)
+    if not flag or not os.path.isdir(_DESCRIPTORS):
+        return None
+    try:
+        return os.fdopen(os.open(folder, flag | os.O_WRONLY, 0o666), "wb")
+    except OSError:
+        return None
+
+
+def _give_name(stream: BinaryIO, path: Path, temporary: Path) -> None:
+    """Name an unnamed file ``path``, which it takes from the file that has it."""
+    source = f"{_DESCRIPTORS}/{stream.fileno()}"
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        # with a folder given Python follows the link that the source is
+        try:
+            os.link(source, path.name, dst_dir_fd=folder)
+        except FileExistsError:
+            os.link(source, temporary.name, dst_dir_fd=folder)
+            os.replace(temporary, path)
+    finally:
+        os.close(folder)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -114,6 +114,17 @@ class GGUFFile:
             raise FileError(part.path, "the file has shrunk since it was opened", AGAIN)
         return part.bytes[tensor.offset : end]
 
+    def release(self, name: str) -> None:
+        """Let go of the memory that the data of a tensor occupy, where the system can.
+
+        Reading them again reads the file again.
+        """
+        tensor = self.tensors[name]
+        if self._parts and tensor.n_bytes and hasattr(mmap, "MADV_DONTNEED"):
+            start = tensor.offset // mmap.PAGESIZE * mmap.PAGESIZE
+            length = tensor.offset + tensor.n_bytes - start
+            self._parts[tensor.part].mapping.madvise(mmap.MADV_DONTNEED, start, length)
+
     def close(self) -> None:
         """Give the mapping back, at the latest when the last view of it is gone."""
         parts, self._parts = self._parts, []

@@ -2,37 +2,26 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pyllama.errors import FileError
-from pyllama.gguf import Field, GGUFFile, GGUFWriter, TensorInfo, ValueType
-from pyllama.gguf.split import SPLIT_COUNT, SPLIT_NO, SPLIT_TENSORS_COUNT, split_path
-from pyllama.gguf.types import TensorType
+from pyllama.gguf import GGUFFile, TensorInfo
+from pyllama.gguf.parts import PartTensor, check_sources, check_space, open_parts, part_files
 from pyllama.gguf.wording import counted, quoted
+from pyllama.ordered import in_order, thread_pool
+from pyllama.quantize.coding import Coding, Packed, native_coding
 from pyllama.quantize.obstacles import obstacles
 from pyllama.quantize.plan import Plan, PlannedTensor
-from pyllama.quants import FORMATS, Floats, dequantize, quantize
-
-Packed = NDArray[np.uint8]
-
-Encoder = Callable[[Floats, TensorType, Floats | None], Packed]
-"""Turns rows, float32 (r, c), into the bytes of blocks, with the importance of columns (c,)."""
+from pyllama.quants import Floats, dequantize
+from pyllama.quants.finite import is_finite
 
 PIECE_ELEMENTS = 1 << 18
 """Weights that a thread converts at a time: a tenth of a second, and a few megabytes."""
-
-_HEADROOM = 1 << 20  # bytes for metadata and table, beside what the model's own header takes
 
 
 @dataclass(frozen=True)
@@ -54,20 +43,17 @@ class TensorDone:
 
 def output_paths(plan: Plan, output: Path) -> list[Path]:
     """The files that writing the plan to ``output`` makes; of a split one it is the prefix."""
-    if plan.parts == 1:
-        return [output]
-    prefix = output.with_suffix("") if output.suffix == ".gguf" else output
-    return [split_path(prefix, i, plan.parts) for i in range(plan.parts)]
+    return part_files(output, plan.parts)
 
 
 def write_plan(
-    plan: Plan, output: Path, threads: int, encode: Encoder = quantize
+    plan: Plan, output: Path, threads: int, coding: Coding | None = None
 ) -> Iterator[TensorDone]:
     """Make the file while the result is iterated over; it takes its name at the end.
 
-    All parts of a split model do, or none does. Memory holds a few pieces for each thread. Closing
-    the iterator early leaves nothing behind. ``encode`` converts pieces; the default is the NumPy
-    encoders.
+    All parts of a split model do, or none does. Memory holds one tensor of the model, mapped, and a
+    few pieces for each thread. Closing the iterator early leaves nothing behind. ``coding``
+    converts pieces; by default the kernels of the best instruction set.
 
     Raises FileError, before anything is written, if the plan has obstacles, the output would
     replace what it is made from or the disk is too small; later, if the model has weights that are
@@ -79,46 +65,35 @@ def write_plan(
     paths = output_paths(plan, output)
     _check_paths(plan, paths)
     _check_space(plan, paths[0])
-    return _write(plan, paths, threads, encode)
+    return _write(plan, paths, threads, coding or _native(plan))
 
 
-def _write(plan: Plan, paths: list[Path], threads: int, encode: Encoder) -> Iterator[TensorDone]:
-    with ExitStack() as opened, _pool(threads) as pool:
-        writers = [opened.enter_context(GGUFWriter(p, plan.file.alignment)) for p in paths]
-        _declare(plan, writers)
+def _native(plan: Plan) -> Coding:
+    converted = [tensor for tensor in plan.tensors if tensor.converted]
+    types = {tensor.type for tensor in converted}
+    return native_coding(types, {tensor.source.type for tensor in converted})
+
+
+def _write(plan: Plan, paths: list[Path], threads: int, coding: Coding) -> Iterator[TensorDone]:
+    parts = [
+        PartTensor(t.name, t.source.shape, t.type, t.source.part if plan.parts > 1 else 0)
+        for t in plan.tensors
+    ]
+    with (
+        open_parts(paths, plan.fields, parts, plan.file.alignment) as write,
+        thread_pool(threads) as pool,
+    ):
         done = 0
         for number, tensor in enumerate(plan.tensors, start=1):
-            part = tensor.source.part if plan.parts > 1 else 0
-            pieces = _pieces(plan.file, tensor, encode)
-            writers[part].write_tensor(tensor.name, _in_order(pool, pieces, 2 * threads))
+            pieces = _pieces(plan.file, tensor, coding)
+            write(tensor.name, in_order(pool, pieces, 2 * threads))
+            plan.file.release(tensor.source.name)
             done += tensor.source.n_bytes
             yield TensorDone(tensor, number, len(plan.tensors), done, plan.source_bytes)
 
 
-@contextmanager
-def _pool(threads: int) -> Iterator[ThreadPoolExecutor]:
-    pool = ThreadPoolExecutor(threads)
-    try:
-        yield pool
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _in_order(
-    pool: ThreadPoolExecutor, work: Iterable[Callable[[], Packed]], ahead: int
-) -> Iterator[Packed]:
-    """Results of the work in order, with at most ``ahead`` pieces begun."""
-    running: deque[Future[Packed]] = deque()
-    for piece in work:
-        running.append(pool.submit(piece))
-        if len(running) >= ahead:
-            yield running.popleft().result()
-    while running:
-        yield running.popleft().result()
-
-
 def _pieces(
-    file: GGUFFile, tensor: PlannedTensor, encode: Encoder
+    file: GGUFFile, tensor: PlannedTensor, coding: Coding
 ) -> Iterator[Callable[[], Packed]]:
     """The work of a tensor: pieces of whole rows, each of one matrix."""
     info = tensor.source
@@ -132,7 +107,7 @@ def _pieces(
         first = matrix * in_matrix
         for start in range(first, first + in_matrix, step):
             part = _Rows(info, start, min(start + step, first + in_matrix), columns)
-            yield partial(_convert, file, tensor, part, encode, importance)
+            yield partial(_convert, file, tensor, part, coding, importance)
 
 
 @dataclass(frozen=True)
@@ -149,43 +124,31 @@ class _Rows:
         size = self.columns // self.info.type.block_size * self.info.type.block_bytes
         return data[self.start * size : self.end * size]
 
-    def values(self, data: Packed) -> Floats:
-        """What they stand for, float32 (rows, columns)."""
-        shape = (self.end - self.start, self.columns)
-        return dequantize(self.of(data), self.info.type, shape)
+    @property
+    def shape(self) -> tuple[int, int]:
+        """How many they are, and how long."""
+        return self.end - self.start, self.columns
 
 
 def _convert(
-    file: GGUFFile, tensor: PlannedTensor, rows: _Rows, encode: Encoder, importance: Floats | None
+    file: GGUFFile, tensor: PlannedTensor, rows: _Rows, coding: Coding, importance: Floats | None
 ) -> Packed:
-    data = file.data(tensor.source.name)
+    data = rows.of(file.data(tensor.source.name))
     if not tensor.converted:
-        packed = rows.of(data)
-        if not _is_sound(packed, tensor.type):
-            _check_finite(file, rows, rows.values(data))
-        return packed
-    values = rows.values(data)
-    _check_finite(file, rows, values)
-    packed = encode(values, tensor.type, importance)
-    if not _is_sound(packed, tensor.type):
+        if not is_finite(data, tensor.type):
+            _check_finite(file, rows, dequantize(data, tensor.type, rows.shape))
+        return data
+    values, are_finite = coding.decode(data, rows.info.type, rows.shape)
+    if not are_finite:
+        _check_finite(file, rows, values)
+    packed = coding.encode(values, tensor.type, importance)
+    if not is_finite(packed, tensor.type):
         raise FileError(
             file.paths[rows.info.part],
             f"tensor {quoted(rows.info.name)} has weights beyond the range of {tensor.type.label}",
             "choose a type of larger range for it (--tensor-type)",
         )
     return packed
-
-
-def _is_sound(packed: Packed, type: TensorType) -> bool:
-    """Whether the floats in blocks, scales or the weights themselves, are finite."""
-    if type is TensorType.BF16:  # its field is the bits
-        return bool(((packed.view("<u2") & 0x7F80) != 0x7F80).all())
-    block_format = FORMATS.get(type)
-    if block_format is None:
-        return True
-    blocks = packed.view(block_format.dtype)
-    fields = (blocks[name] for name in block_format.dtype.names or ())
-    return all(np.isfinite(field).all() for field in fields if field.dtype.kind == "f")
 
 
 def _check_finite(file: GGUFFile, rows: _Rows, values: Floats) -> None:
@@ -202,29 +165,10 @@ def _check_finite(file: GGUFFile, rows: _Rows, values: Floats) -> None:
     )
 
 
-def _declare(plan: Plan, writers: list[GGUFWriter]) -> None:
-    """Metadata and tensor tables of all parts."""
-    for key, field in plan.fields.items():
-        writers[0].add(key, field)
-    if plan.parts > 1:
-        for index, writer in enumerate(writers):
-            writer.add(SPLIT_NO, Field(ValueType.UINT16, index))
-            writer.add(SPLIT_COUNT, Field(ValueType.UINT16, plan.parts))
-            writer.add(SPLIT_TENSORS_COUNT, Field(ValueType.INT32, len(plan.tensors)))
-    for tensor in plan.tensors:
-        part = tensor.source.part if plan.parts > 1 else 0
-        writers[part].add_tensor_info(tensor.name, tensor.source.shape, tensor.type)
-
-
 def _check_paths(plan: Plan, paths: list[Path]) -> None:
     """Neither the model nor the importance matrix may be replaced, by whatever name."""
-    used = list(plan.file.paths)
-    if plan.options.importance is not None:
-        used.append(plan.options.importance.path)
-    for path in paths:
-        for source in used:
-            if path.exists() and source.exists() and os.path.samefile(path, source):
-                raise FileError(path, "is what the output is made from", "name another output")
+    importance = plan.options.importance
+    check_sources(paths, (*plan.file.paths, *([importance.path] if importance else [])))
 
 
 def _check_space(plan: Plan, path: Path) -> None:
@@ -232,13 +176,6 @@ def _check_space(plan: Plan, path: Path) -> None:
     padding = plan.file.alignment * len(plan.tensors)
     try:
         header = sum(p.stat().st_size for p in plan.file.paths) - data
-        needed = plan.n_bytes + padding + header + _HEADROOM
-        free = shutil.disk_usage(path.resolve().parent).free
     except OSError as error:
         raise FileError.from_os_error(path, error) from error
-    if free < needed:
-        raise FileError(
-            path,
-            f"needs {needed / 2**20:.0f} MiB, its disk has {free / 2**20:.0f} MiB left",
-            "make room or name another disk",
-        )
+    check_space(path, plan.n_bytes + padding + header)

@@ -27,7 +27,8 @@ from pyllama.quants.block_format import (
 from pyllama.quants.tables import E8M0_HALF, KVALUES_MXFP4, UE4M3_HALF
 
 _MAGNITUDES = KVALUES_MXFP4[:8].astype(np.float32)
-_MIDDLES = (_MAGNITUDES[1:] + _MAGNITUDES[:-1]) / 2
+MIDDLES = (_MAGNITUDES[1:] + _MAGNITUDES[:-1]) / 2
+"""(7,) float32: above which magnitudes, doubled, the next code is nearer."""
 
 
 @register
@@ -43,10 +44,10 @@ class MXFP4(Encodable):
 
     def _encode(self, values: Floats) -> Blocks:
         magnitudes = np.abs(values)
-        e = _exponents(magnitudes.max(axis=1))
+        e = exponents(magnitudes.max(axis=1))
         scale = E8M0_HALF[e][:, None]
         codes = np.zeros(values.shape, np.uint8)
-        for middle in _MIDDLES:
+        for middle in MIDDLES:
             codes += magnitudes > middle * scale
         codes += np.uint8(8) * ((values < 0) & (codes > 0))
         return assemble(self.dtype, e=e, qs=pack_planes(codes, bits=4, run=16))
@@ -64,7 +65,7 @@ class NVFP4(BlockFormat):
         return scaled(UE4M3_HALF[blocks["d"]], values)
 
 
-def _exponents(largest: Floats) -> NDArray[np.uint8]:
+def exponents(largest: Floats) -> NDArray[np.uint8]:
     """Scale bytes that bring the largest magnitudes (n,) to 4..8, just beyond the last code."""
     # ggml takes the logarithm in float32: just below a power of two it is rounded to the whole
     # number. The nearest float32 of the exact one is what a good log2f returns.

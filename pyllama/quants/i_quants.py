@@ -63,7 +63,7 @@ class IQ2_XXS(OnGrid):
 
     type = TensorType.IQ2_XXS
     dtype = np.dtype([("d", "<f2"), ("qs", "<u2", 32)])
-    _form = GridForm(
+    form = GridForm(
         grid="iq2_xxs",
         group=32,
         even=True,
@@ -74,7 +74,7 @@ class IQ2_XXS(OnGrid):
         tiny=1e-15,
         fudge=1.0,
     )
-    _sigma_factor = 1
+    sigma_factor = 1
 
     def _decode(self, blocks: Blocks) -> Floats:
         words = np.ascontiguousarray(blocks["qs"]).view("<u4").reshape(len(blocks), 8, 2)
@@ -96,7 +96,7 @@ class IQ2_XS(OnGrid):
 
     type = TensorType.IQ2_XS
     dtype = np.dtype([("d", "<f2"), ("qs", "<u2", 32), ("scales", "u1", 8)])
-    _form = GridForm(
+    form = GridForm(
         grid="iq2_xs",
         group=16,
         even=True,
@@ -107,7 +107,7 @@ class IQ2_XS(OnGrid):
         tiny=1e-15,
         fudge=1.0,
     )
-    _sigma_factor = 1
+    sigma_factor = 1
 
     def _decode(self, blocks: Blocks) -> Floats:
         index = blocks["qs"] & np.uint16(0x1FF)
@@ -130,7 +130,7 @@ class IQ2_S(OnGrid):
     dtype = np.dtype(
         [("d", "<f2"), ("qs", "u1", 32), ("signs", "u1", 32), ("qh", "u1", 8), ("scales", "u1", 8)]
     )
-    _form = GridForm(
+    form = GridForm(
         grid="iq2_s",
         group=16,
         even=False,
@@ -141,7 +141,7 @@ class IQ2_S(OnGrid):
         tiny=1e-8,
         fudge=0.9875,
     )
-    _sigma_factor = 2
+    sigma_factor = 2
 
     def _decode(self, blocks: Blocks) -> Floats:
         index = extended(blocks["qs"], planes(blocks["qh"], bits=2, run=1))
@@ -173,7 +173,7 @@ class IQ3_XXS(OnGrid):
 
     type = TensorType.IQ3_XXS
     dtype = np.dtype([("d", "<f2"), ("qs", "u1", 64), ("scales_and_signs", "<u4", 8)])
-    _form = GridForm(
+    form = GridForm(
         grid="iq3_xxs",
         group=32,
         even=True,
@@ -184,7 +184,7 @@ class IQ3_XXS(OnGrid):
         tiny=1e-8,
         fudge=1.0125,
     )
-    _sigma_factor = 2
+    sigma_factor = 2
 
     def _decode(self, blocks: Blocks) -> Floats:
         masks, scale = _signs_and_scale(blocks["scales_and_signs"])
@@ -209,7 +209,7 @@ class IQ3_S(OnGrid):
     dtype = np.dtype(
         [("d", "<f2"), ("qs", "u1", 64), ("qh", "u1", 8), ("signs", "u1", 32), ("scales", "u1", 4)]
     )
-    _form = GridForm(
+    form = GridForm(
         grid="iq3_s",
         group=32,
         even=False,
@@ -220,7 +220,7 @@ class IQ3_S(OnGrid):
         tiny=1e-45,
         fudge=1.033,
     )
-    _sigma_factor = 2
+    sigma_factor = 2
 
     def _decode(self, blocks: Blocks) -> Floats:
         index = extended(blocks["qs"], planes(blocks["qh"], bits=1, run=1))

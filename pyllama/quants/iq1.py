@@ -43,7 +43,7 @@ from pyllama.quants.iq1_search import (
 from pyllama.quants.search import Codes, as_groups, rounded, total
 from pyllama.quants.weighting import weights_by_block
 
-_FUDGE_S, _FUDGE_M = np.float32(1.125), np.float32(1.1125)
+FUDGE_S, FUDGE_M = np.float32(1.125), np.float32(1.1125)
 
 
 @register
@@ -72,7 +72,7 @@ class IQ1_S(Weighable):
         upper = (index >> np.uint16(8)).reshape(-1, 8, 4) << np.array([0, 3, 6, 9], np.uint16)
         qh = np.bitwise_or.reduce(upper, axis=2)
         qh |= (scale | down.astype(np.uint8) << np.uint8(3)).astype(np.uint16) << np.uint16(12)
-        return assemble(self.dtype, d=d * _FUDGE_S, qs=index.astype(np.uint8), qh=qh)
+        return assemble(self.dtype, d=d * FUDGE_S, qs=index.astype(np.uint8), qh=qh)
 
 
 @register
@@ -101,7 +101,7 @@ class IQ1_M(Weighable):
     def _encode_by(self, values: Floats, weights: Floats) -> Blocks:
         coded = fit_two_shifts(as_groups(values, 16), as_groups(weights, 16), tiny=1e-7)
         largest, scale, alive = _scales(coded.scale.reshape(-1, 16))
-        d = _refitted(values, weights, coded, scale, largest) * _FUDGE_M
+        d = _refitted(values, weights, coded, scale, largest) * FUDGE_M
         bits = np.where(alive, d[:, None], np.float32(0)).astype(np.float16).view(np.uint16)
         index = _by_block(coded.index, len(d)) * alive
         down = coded.down.T.reshape(len(d), 32) * alive

@@ -22,7 +22,7 @@ from pyllama.quants.search import total
 DELTA = np.float32(0.125)
 UP = np.array([-1, 0, 1], np.float32) + DELTA
 DOWN = np.array([-1, 0, 1], np.float32) - DELTA
-_DISTANCES = 3
+DISTANCES = 3
 
 Flags = NDArray[np.bool_]
 
@@ -144,7 +144,7 @@ def _snapped(
     values: Floats, weights: Floats, levels: Index, down: Flags, scale: Floats
 ) -> tuple[Index, Flags]:
     """The best points (points, m), and the groups (m,) whose points all are on the grid."""
-    map = grid_map("iq1_s", _DISTANCES)
+    map = grid_map("iq1_s", DISTANCES)
     cut = (-1, 8, values.shape[1])
     powers = (3 ** np.arange(8))[:, None]
     numbers = (levels.reshape(cut) * powers).sum(axis=1)
@@ -175,6 +175,6 @@ def _fitted(
 
 def point_values(index: Index, down: Flags) -> Floats:
     """The shifted levels of points (p, m): float32 (8 p, m)."""
-    levels = (grid_map("iq1_s", _DISTANCES).values[:, index].swapaxes(0, 1) - 1) / 2
+    levels = (grid_map("iq1_s", DISTANCES).values[:, index].swapaxes(0, 1) - 1) / 2
     shifted: Floats = np.where(down[:, None], DOWN[0], UP[0]) + levels
     return shifted.reshape(-1, index.shape[1])

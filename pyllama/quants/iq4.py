@@ -22,8 +22,11 @@ from pyllama.quants.tables import KVALUES_IQ4NL
 from pyllama.quants.weighting import weights_by_block
 
 _VALUES = KVALUES_IQ4NL.astype(np.float32)
-_MIDDLES = (_VALUES[1:] + _VALUES[:-1]) / 2
-_TRIES = 7
+MIDDLES = (_VALUES[1:] + _VALUES[:-1]) / 2
+"""(15,) float32: where the nearest value changes; a middle belongs to the upper one."""
+
+TRIES = 7
+"""How far from the end of the table the largest value is laid, either way."""
 
 
 @register
@@ -96,7 +99,7 @@ def _fit_table(values: Floats, weights: Floats) -> Floats:
     """
     peak = largest(values)
     scale, best = np.zeros_like(peak), np.zeros_like(peak)
-    near = (np.float32(step) + _VALUES[0] for step in range(-_TRIES, _TRIES + 1))
+    near = (np.float32(step) + _VALUES[0] for step in range(-TRIES, TRIES + 1))
     for inverse in (1 / (-peak / _VALUES[0]), *(place / peak for place in near)):
         trial = _VALUES[_nearest(values * inverse)]
         along = total(weights * trial * values)
@@ -110,7 +113,7 @@ def _fit_table(values: Floats, weights: Floats) -> Floats:
 
 def _nearest(values: Floats) -> Codes:
     """Codes of the nearest table values, the upper one of two."""
-    return np.searchsorted(_MIDDLES, values, side="right").astype(np.uint8)
+    return np.searchsorted(MIDDLES, values, side="right").astype(np.uint8)
 
 
 def _reciprocal(d: Floats) -> Floats:

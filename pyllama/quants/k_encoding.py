@@ -17,6 +17,7 @@ from pyllama.quants.bits import column, pack_planes
 from pyllama.quants.block_format import Floats
 from pyllama.quants.search import (
     TINY,
+    WEIGHTED_STEPS,
     Codes,
     as_groups,
     fit_above_minimum,
@@ -27,7 +28,8 @@ from pyllama.quants.search import (
     total,
 )
 
-_SIGNED_SIX = 32  # scales of Q3_K are stored plus 32
+SIGNED_SIX = 32
+"""Scales of Q3_K are stored plus so many."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,7 @@ def encode_affine_weighted(values: Floats, weights: Floats, form: AffineForm) ->
     n = len(values)
     columns = as_groups(weights, form.group)
     scale, minimum, codes = fit_above_minimum(
-        as_groups(values, form.group), columns, form.top, -0.9, 0.05, 36
+        as_groups(values, form.group), columns, form.top, *WEIGHTED_STEPS
     )
     importance = as_groups(total(columns).reshape(n, -1), scale.size // n)
     d, scale_codes = _coded_by_fit(scale.reshape(n, -1), importance, form.scale_top)
@@ -139,8 +141,8 @@ def around_zero_codes(values: Floats, scale: Floats, old: Codes, top: int) -> Co
 def signed_scales_by_largest(scales: Floats) -> tuple[NDArray[np.float16], Codes]:
     """Scales (n, 16) of Q3_K as an f16 (n,) and codes 0..63: the largest magnitude gets 0."""
     largest = _signed_largest(scales)
-    inverse = np.where(largest != 0, np.float32(-_SIGNED_SIX) / largest, np.float32(0))
-    codes = rounded(scales * inverse[:, None], -_SIGNED_SIX, _SIGNED_SIX - 1) + _SIGNED_SIX
+    inverse = np.where(largest != 0, np.float32(-SIGNED_SIX) / largest, np.float32(0))
+    codes = rounded(scales * inverse[:, None], -SIGNED_SIX, SIGNED_SIX - 1) + SIGNED_SIX
     d = np.where(largest != 0, 1 / inverse, np.float32(0)).astype(np.float16)
     codes[largest == 0] = 0
     return d, codes.astype(np.uint8)
@@ -149,7 +151,7 @@ def signed_scales_by_largest(scales: Floats) -> tuple[NDArray[np.float16], Codes
 def signed_scales_by_fit(scales: Floats, weights: Floats) -> tuple[NDArray[np.float16], Codes]:
     """The same by a search, with the weights of the groups as columns (16, n)."""
     columns = np.ascontiguousarray(scales.T)
-    scale, codes = fit_around_zero(columns, weights, _SIGNED_SIX)
+    scale, codes = fit_around_zero(columns, weights, SIGNED_SIX)
     return scale.astype(np.float16), from_groups(codes, len(scales))
 
 

@@ -75,19 +75,17 @@ from pyllama.quants.weighting import weights_by_block
 
 
 class Affine(Weighable):
-    """Codes above a minimum: ``_form`` says how they are found, ``_pack`` how they lie."""
+    """Codes above a minimum: ``form`` says how they are found, ``_pack`` how they lie."""
 
-    _form: ClassVar[AffineForm]
+    form: ClassVar[AffineForm]
 
     def _encode(self, values: Floats) -> Blocks:
-        return self._pack(encode_affine(values, self._form))
+        return self._pack(encode_affine(values, self.form))
 
     def _encode_rows(self, rows: Floats, importance: Floats) -> Blocks:
         size = self.block_size
-        weights = weights_by_block(rows, importance, size, self._form.sigma_factor)
-        coded = encode_affine_weighted(
-            rows.reshape(-1, size), weights.reshape(-1, size), self._form
-        )
+        weights = weights_by_block(rows, importance, size, self.form.sigma_factor)
+        coded = encode_affine_weighted(rows.reshape(-1, size), weights.reshape(-1, size), self.form)
         return self._pack(coded)
 
     @abstractmethod
@@ -101,7 +99,7 @@ class Q2_K(Affine):
 
     type = TensorType.Q2_K
     dtype = np.dtype([("scales", "u1", 16), ("qs", "u1", 64), ("d", "<f2"), ("dmin", "<f2")])
-    _form = AffineForm(
+    form = AffineForm(
         group=16,
         top=3,
         scale_top=15,
@@ -171,7 +169,7 @@ class Q4_K(Affine):
 
     type = TensorType.Q4_K
     dtype = np.dtype([("d", "<f2"), ("dmin", "<f2"), ("scales", "u1", 12), ("qs", "u1", 128)])
-    _form = AffineForm(
+    form = AffineForm(
         group=32,
         top=15,
         scale_top=63,
@@ -204,7 +202,7 @@ class Q5_K(Affine):
     dtype = np.dtype(
         [("d", "<f2"), ("dmin", "<f2"), ("scales", "u1", 12), ("qh", "u1", 32), ("qs", "u1", 128)]
     )
-    _form = AffineForm(
+    form = AffineForm(
         group=32,
         top=31,
         scale_top=63,

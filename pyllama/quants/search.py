@@ -22,6 +22,9 @@ Codes = NDArray[np.uint8]
 TINY = np.float32(1e-15)
 """A group without a value of this magnitude counts as zeros."""
 
+WEIGHTED_STEPS = (-0.9, 0.05, 36)
+"""First, step and number of steps where there is importance, see ``fit_above_minimum``."""
+
 _TENTH = np.float32(0.1)
 _BYTE = np.float32(256)
 

@@ -28,7 +28,13 @@ from numpy.typing import NDArray
 from pyllama.gguf.types import TensorType
 from pyllama.quants.bits import column, pack_planes, planes
 from pyllama.quants.block_format import Blocks, Encodable, Floats, Weighable, assemble, register
-from pyllama.quants.search import as_groups, fit_above_minimum, fit_around_zero, from_groups
+from pyllama.quants.search import (
+    WEIGHTED_STEPS,
+    as_groups,
+    fit_above_minimum,
+    fit_around_zero,
+    from_groups,
+)
 from pyllama.quants.weighting import weights_by_row
 
 
@@ -153,7 +159,8 @@ def _around_middle(values: Floats, middle: int) -> tuple[Floats, NDArray[np.uint
 
 def _above_minimum(values: Floats, top: int) -> tuple[Floats, Floats, NDArray[np.uint8]]:
     """Scale (n,) and minimum (n,) that spread the values over the codes 0..top."""
-    m = values.min(axis=1)
+    # of two zeros the first one, whose sign is stored
+    m = np.take_along_axis(values, values.argmin(axis=1)[:, None], axis=1)[:, 0]
     d = (values.max(axis=1) - m) / np.float32(top)
     return d, m, _codes((values - m[:, None]) * _reciprocal(d) + np.float32(0.5), top)
 
@@ -172,7 +179,7 @@ def _fit_above_minimum(
 ) -> tuple[Floats, Floats, NDArray[np.uint8]]:
     """``_above_minimum`` by the search that heeds the importance of the columns."""
     weights = as_groups(weights_by_row(rows, importance), 32)
-    d, below, codes = fit_above_minimum(as_groups(rows, 32), weights, top, -0.9, 0.05, 36)
+    d, below, codes = fit_above_minimum(as_groups(rows, 32), weights, top, *WEIGHTED_STEPS)
     return d, -below, from_groups(codes, d.size)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import json
 import sys
 from pathlib import Path
@@ -13,18 +13,13 @@ import pytest
 
 from pyllama.errors import FileError, PyllamaError
 
-SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "compare_llama_cpp.py"
+SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 
 
-@pytest.fixture(scope="module")
-def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("compare_llama_cpp", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
+@pytest.fixture
+def script(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(SCRIPTS)
+    return importlib.import_module("compare_llama_cpp")
 
 
 def program(script: ModuleType, name: str, code: str) -> Any:
@@ -45,7 +40,7 @@ def test_turns_and_the_table(script: ModuleType, capsys: pytest.CaptureFixture[s
         program(script, "pyllama", saying(30.0, 20.0, 90.0)),
         program(script, "llama.cpp", saying(10.0, 15.0, 20.0)),
     ]
-    rounds = list(script.take_turns(programs, ["-p", "8"], 2))
+    rounds = list(script.take_turns(programs, lambda p: p.run(["-p", "8"]), 2))
     assert rounds == [({(8, 0, 0): 30.0, (0, 2, 4): 60.0}, {(8, 0, 0): 15.0, (0, 2, 4): 30.0})] * 2
     assert capsys.readouterr().out == ""
     rounds[1] = ({(8, 0, 0): 60.0, (0, 2, 4): 60.0}, rounds[1][1])
@@ -66,7 +61,7 @@ def test_who_comes_first_changes(script: ModuleType, tmp_path: Path) -> None:
     code = "open({!r}, 'a').write({!r}); {}"
     names = ("a", "b")
     programs = [program(script, n, code.format(str(log), n, saying(1.0))) for n in names]
-    assert len(list(script.take_turns(programs, [], 3))) == 3
+    assert len(list(script.take_turns(programs, lambda p: p.run([]), 3))) == 3
     assert log.read_text() == "abbaab"
 
 

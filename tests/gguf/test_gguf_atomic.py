@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import signal
 import stat
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pyllama.errors import FileError
-from pyllama.gguf import GGUFFile, GGUFWriter, TensorType, write_gguf
+from pyllama.gguf import GGUFFile, GGUFWriter, TensorType, atomic, write_gguf
 
 F32 = TensorType.F32
 
@@ -18,6 +21,15 @@ F32 = TensorType.F32
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "model.gguf"
+
+
+@pytest.fixture(autouse=True, params=["unnamed", "named"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """With files that have no name until the end, and as where there is no such thing."""
+    kind: str = request.param
+    if kind == "named":
+        monkeypatch.setattr(atomic, "_DESCRIPTORS", "/none")
+    return kind
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit, MemoryError])
@@ -68,6 +80,26 @@ def test_existing_file_stays_until_the_end(path: Path) -> None:
     with GGUFFile.open(path) as new:
         assert new.metadata["k"] == "new"
     assert list(path.parent.iterdir()) == [path]
+
+
+KILLED = """
+import os, signal, sys
+from pyllama.gguf.atomic import AtomicFile
+with AtomicFile(sys.argv[1]) as file:
+    file.write(bytes(100))
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "O_TMPFILE"), reason="needs files without names")
+def test_a_killed_process_leaves_nothing(path: Path, way: str) -> None:
+    stream = atomic._open_unnamed(path.parent)
+    if stream is None:
+        pytest.skip("this file system has no files without names" if way == "unnamed" else way)
+    stream.close()
+    done = subprocess.run([sys.executable, "-c", KILLED, str(path)], check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert not list(path.parent.iterdir())
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no umask")

@@ -12,7 +12,15 @@ import pytest
 import raw_gguf as raw
 
 from pyllama.errors import FileError, UsageError
-from pyllama.gguf import Field, GGUFFile, StringArray, TensorInfo, TensorType, ValueType
+from pyllama.gguf import (
+    Field,
+    GGUFFile,
+    StringArray,
+    TensorInfo,
+    TensorType,
+    ValueType,
+    write_gguf,
+)
 
 
 @pytest.fixture
@@ -133,6 +141,20 @@ def test_views_outlive_the_file(path: Path) -> None:
     with pytest.raises(UsageError, match="closed"):
         file.data("a")
     file.close()
+
+
+def test_released_data_are_read_again(path: Path) -> None:
+    values = np.arange(10_000, dtype=np.float32)
+    empty = np.empty(0, np.float32)
+    write_gguf(
+        path, {}, {"a": ((10_000,), TensorType.F32, values), "none": ((0,), TensorType.F32, empty)}
+    )
+    with GGUFFile.open(path) as file:
+        data = file.data("a")
+        for name in file.tensors:
+            file.release(name)
+        assert data.tobytes() == values.tobytes()
+    file.release("a")
 
 
 def test_unknown_tensor_is_named(path: Path) -> None:
