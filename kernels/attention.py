@@ -16,6 +16,7 @@ split depends on their number alone, so results do not depend on the number of t
 
 from __future__ import annotations
 
+from pyllama.kernels import score_changes
 from pyllama.kernels.functions import exp
 from pyllama.kernels.kernel import Array, Fields, kernel
 from pyllama.kernels.kv_cache import (
@@ -31,6 +32,7 @@ from pyllama.kernels.kv_cache import (
 from pyllama.kernels.language import Builder, Pointer, Value
 from pyllama.kernels.prefetch import LINE_BYTES, prefetch_ahead
 from pyllama.kernels.rope import largest_vector
+from pyllama.kernels.score_changes import score_change
 from pyllama.kernels.softmax import LOWEST, OnlineSoftmax
 from pyllama.kernels.types import f32, i64, u8
 
@@ -86,6 +88,8 @@ def scratch_bytes(tokens: int, heads_per_kv: int, head_dim: int) -> int:
     capacity=i64,
     scale=f32,
     window=i64,  # how many positions a token sees, itself included
+    **score_changes.FIELDS,
+    sinks=Array(f32),  # (heads,) scores that take weight from all cells
     found=Array(f32),  # what each part found, where there are several
 )
 def attend(
@@ -101,6 +105,8 @@ def attend(
     parts: int,
     key_type: str,
     value_type: str,
+    change: str,
+    has_sinks: bool,
 ) -> None:
     """Softmax(scale * query * keys) * values over the cells that each token may see."""
     task, part = task // parts, task % parts
@@ -116,11 +122,11 @@ def attend(
     values = head_place(a.values, value_cache, a, slab, head, head_dim)
     with k.when(start < stop):
         work = _Work(k, a, step, thread, head_dim, heads_per_kv, tile_rows(tokens, heads_per_kv))
-        work.load_queries(first, count, head)
+        work.load_queries(first, count, head, part if has_sinks else None)
         with k.loop(start, stop, SPAN) as cell:
             cells = k.min(stop - cell, k.const(i64, SPAN))
             work.score(key_cache, keys, cell, cells)
-            work.weigh(first, count, cell, cells)
+            work.weigh(first, count, cell, cells, change, head)
             work.add_values(value_cache, values, cell, cells)
         if parts == 1:
             work.write(first, count, head)
@@ -204,8 +210,11 @@ class _Work:
         heads = self.a.kv_heads * self.heads_per_kv
         return (token * heads + head * self.heads_per_kv + r) * self.head_dim
 
-    def load_queries(self, first: Value, count: Value, head: Value) -> None:
-        """Scaled queries; rows beyond the tile's tokens keep what they hold, which is not read."""
+    def load_queries(self, first: Value, count: Value, head: Value, part: Value | None) -> None:
+        """Scaled queries; rows beyond the tile's tokens keep what they hold, which is not read.
+
+        ``part``: which one this is, where there are sinks; the first one counts them.
+        """
         k = self.k
         with k.loop(count) as t, k.loop(self.heads_per_kv) as r:
             source = self.a.query.at(self.place(first + t, head, r))
@@ -214,7 +223,11 @@ class _Work:
                 x = source.load(i, self.lanes) * self.a.scale
                 self.query.store(row * self.head_dim + i, x)
                 self.sums.store(row * self.head_dim + i, k.zero(x.type))
-            self.softmax.start(row)
+            sink = None
+            if part is not None:
+                sink = self.a.sinks[head * self.heads_per_kv + r]
+                sink = k.select(part.equals(0), sink, k.const(f32, LOWEST))
+            self.softmax.start(row, sink)
 
     def score(self, type: CacheType, keys: Pointer, cell: Value, cells: Value) -> None:
         """Scores of every row with ``cells`` cells from ``cell`` on, some vectors at a time."""
@@ -268,7 +281,9 @@ class _Work:
                     column[r] = column[r] + value
         return scores
 
-    def weigh(self, first: Value, count: Value, cell: Value, cells: Value) -> None:
+    def weigh(
+        self, first: Value, count: Value, cell: Value, cells: Value, change: str, head: Value
+    ) -> None:
         """Scores become weights, in place."""
         k = self.k
         with k.loop(count) as t:
@@ -281,8 +296,9 @@ class _Work:
                     for i, weight in enumerate(weights):
                         scores.store(c + i * k.f32_lanes, weight)
 
-                window = self.a.window
-                self.softmax.weigh(row, scores, cells, cell, position, window, store)
+                window, query_head = self.a.window, head * self.heads_per_kv + r
+                changed = score_change(k, self.a, change, query_head, position)
+                self.softmax.weigh(row, scores, cells, cell, position, window, store, changed)
 
     def add_values(self, type: CacheType, values: Pointer, cell: Value, cells: Value) -> None:
         """Add the weighted values of the cells to the sums."""

@@ -1,6 +1,9 @@
-"""Functions of vectors that several kernels need: exponential, sigmoid, SiLU."""
+"""Functions of vectors that several kernels need: exponential, sigmoid and what is made of them."""
 
 from __future__ import annotations
+
+import math
+from collections.abc import Callable
 
 from pyllama.kernels.language import Builder, Value
 from pyllama.kernels.types import f32, i32
@@ -8,7 +11,9 @@ from pyllama.kernels.types import f32, i32
 _LOG2E = 1.4426950408889634
 _LN2_HIGH = 0.693145751953125
 _LN2_LOW = 1.42860682030941723212e-6
-_LOWEST, _HIGHEST = -87.0, 88.0
+_LOWEST, _HIGHEST = -87.0, 87.0
+"""Within these neither e**x nor its reciprocal is subnormal, which processors are slow with."""
+
 _COEFFICIENTS = (1 / 5040, 1 / 720, 1 / 120, 1 / 24, 1 / 6, 1 / 2, 1.0, 1.0)
 
 
@@ -35,3 +40,58 @@ def sigmoid(k: Builder, x: Value) -> Value:
 def silu(k: Builder, x: Value) -> Value:
     """x * sigmoid(x) (Elfwing et al. 2017)."""
     return x * sigmoid(k, x)
+
+
+def tanh(k: Builder, x: Value) -> Value:
+    """Hyperbolic tangent within 2e-7."""
+    return 1.0 - 2.0 * sigmoid(k, x * -2.0)
+
+
+def softcap(k: Builder, x: Value, cap: Value | float) -> Value:
+    """cap * tanh(x / cap): keeps x within (-cap, cap) (Bello et al. 2016)."""
+    return tanh(k, x / cap) * cap
+
+
+_GELU_SLOPE, _GELU_CUBE = 2 * math.sqrt(2 / math.pi), 0.044715
+_GELU_LEAST = -60.0
+"""Below, GELU is as good as zero; products with smaller numbers would soon be subnormal."""
+
+
+def gelu(k: Builder, x: Value) -> Value:
+    """x * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x**3))) / 2 (Hendrycks and Gimpel 2016)."""
+    cubic = k.fma(x * x, k.const(x.type, _GELU_CUBE * _GELU_SLOPE), k.const(x.type, _GELU_SLOPE))
+    return x * sigmoid(k, k.max(x * cubic, _GELU_LEAST))
+
+
+_ERF_P = 0.3275911
+_ERF_COEFFICIENTS = (1.061405429, -1.453152027, 1.421413741, -0.284496736, 0.254829592)
+
+
+def erf(k: Builder, x: Value) -> Value:
+    """The error function within 2e-7 (Abramowitz and Stegun, 7.1.26)."""
+    size = k.abs(x)
+    t = 1.0 / (size * _ERF_P + 1.0)
+    polynomial = k.const(x.type, 0)
+    for coefficient in _ERF_COEFFICIENTS:
+        polynomial = k.fma(polynomial, t, k.const(x.type, coefficient))
+    positive = 1.0 - polynomial * t * exp(k, -(size * size))
+    return k.select(x < 0, -positive, positive)
+
+
+def gelu_erf(k: Builder, x: Value) -> Value:
+    """x * (1 + erf(x / sqrt(2))) / 2 (Hendrycks and Gimpel 2016)."""
+    return x * (erf(k, x * math.sqrt(0.5)) + 1.0) * 0.5
+
+
+def relu2(k: Builder, x: Value) -> Value:
+    """max(x, 0)**2 (So et al. 2021)."""
+    positive = k.max(x, 0.0)
+    return positive * positive
+
+
+ACTIVATIONS: dict[str, Callable[[Builder, Value], Value]] = {
+    "gelu": gelu,
+    "gelu_erf": gelu_erf,
+    "relu2": relu2,
+}
+"""By the name that ops give them."""

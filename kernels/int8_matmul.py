@@ -17,8 +17,11 @@ back.
 
 from __future__ import annotations
 
+from functools import partial
+
 from pyllama.gguf.types import TensorType
 from pyllama.kernels.activation import GROUP
+from pyllama.kernels.epilogue import finish
 from pyllama.kernels.formats import FORMATS, QuantizedFormat
 from pyllama.kernels.formats.base import CHUNK
 from pyllama.kernels.isa.base import ISA
@@ -60,7 +63,7 @@ def scratch_bytes(tokens: int, matrices: int = 1) -> int:
     return PANEL_ROWS * (DEPTH + floats * f32.bytes)
 
 
-class _Panel:
+class Panel:
     """Unpacked weights in a worker's scratch memory."""
 
     def __init__(self, k: Builder, type: TensorType, memory: Pointer) -> None:
@@ -110,12 +113,12 @@ class _Tile:
         return self.place.at(index * self.tokens + v * lanes)
 
 
-def _accumulate(
+def accumulate(
     k: Builder,
     a: Fields,
     weights: Pointer,
     count: Value,
-    panel: _Panel,
+    panel: Panel,
     sums: Pointer,
     padded: Value,
 ) -> None:
@@ -135,7 +138,7 @@ def _accumulate(
 
 def _multiply(
     k: Builder,
-    panel: _Panel,
+    panel: Panel,
     row: Value,
     x: _Tile,
     depth: Value,
@@ -162,7 +165,7 @@ def _multiply(
 
 
 def _add_group(
-    k: Builder, panel: _Panel, row: Value, x: _Tile, i: Value, totals: list[list[Variable]]
+    k: Builder, panel: Panel, row: Value, x: _Tile, i: Value, totals: list[list[Variable]]
 ) -> None:
     """Products of the weights from ``i`` on that share a scale."""
     lanes = k.f32_lanes
@@ -190,7 +193,7 @@ def _add_group(
 
 
 def _add_offsets(
-    k: Builder, panel: _Panel, row: Value, x: _Tile, i: Value, totals: list[list[Variable]]
+    k: Builder, panel: Panel, row: Value, x: _Tile, i: Value, totals: list[list[Variable]]
 ) -> None:
     """Offsets times the sums of the activations."""
     lanes, group = k.f32_lanes, panel.offset_group
@@ -211,7 +214,8 @@ def _add_offsets(
     width=i64,  # weights in a row
     out=Array(f32),  # (tokens, stride)
     stride=i64,
-    extra=Array(f32),  # bias (n_rows,) or residual (tokens, stride)
+    bias=Array(f32),  # (n_rows,)
+    residual=Array(f32),  # (tokens, stride)
 )
 def int8_matmul(
     k: Builder,
@@ -225,13 +229,13 @@ def int8_matmul(
     epilogue: str,
 ) -> None:
     """``out[t, n] = sum over i of weights[n, i] * x[t, i]``. One task: ``PANEL_ROWS`` of n."""
-    tokens, padded = _tokens(k, step, rows)
+    tokens, padded = step_tokens(k, step, rows)
     first = task * PANEL_ROWS
     count = k.min(a.n_rows - first, k.const(i64, PANEL_ROWS))
-    panel = _Panel(k, type, step.scratch.at(thread * step.scratch_stride))
+    panel = Panel(k, type, step.scratch.at(thread * step.scratch_stride))
     sums = panel.end
-    _accumulate(k, a, a.weights.at(first * a.row_bytes), count, panel, sums, padded)
-    write_sums(k, a, epilogue, sums, first, count, tokens, padded)
+    accumulate(k, a, a.weights.at(first * a.row_bytes), count, panel, sums, padded)
+    write_sums(k, partial(finish, a, epilogue), sums, first, count, tokens, padded)
 
 
 @kernel(
@@ -254,20 +258,21 @@ def gated_int8_matmul(
     thread: Value,
     type: TensorType,
     rows: str,
+    activation: str,
 ) -> None:
-    """``out = silu(gate * x) * (up * x)``, otherwise as ``int8_matmul``."""
-    tokens, padded = _tokens(k, step, rows)
+    """``out = activation(gate * x, up * x)``, otherwise as ``int8_matmul``."""
+    tokens, padded = step_tokens(k, step, rows)
     first = task * PANEL_ROWS
     count = k.min(a.n_rows - first, k.const(i64, PANEL_ROWS))
-    panel = _Panel(k, type, step.scratch.at(thread * step.scratch_stride))
+    panel = Panel(k, type, step.scratch.at(thread * step.scratch_stride))
     gates, ups = panel.end, panel.end.at(padded * PANEL_ROWS)
     for weights, sums in ((a.gate, gates), (a.up, ups)):
-        _accumulate(k, a, weights.at(first * a.row_bytes), count, panel, sums, padded)
-    gate(k, gates, ups, count, padded)
-    write_sums(k, a, "none", gates, first, count, tokens, padded)
+        accumulate(k, a, weights.at(first * a.row_bytes), count, panel, sums, padded)
+    gate(k, activation, gates, ups, count, padded)
+    write_sums(k, partial(finish, a, "none"), gates, first, count, tokens, padded)
 
 
-def _tokens(k: Builder, step: Fields, rows: str) -> tuple[Value, Value]:
+def step_tokens(k: Builder, step: Fields, rows: str) -> tuple[Value, Value]:
     """Tokens of the step, and how many they are in whole tiles."""
     tokens: Value = getattr(step, rows)
     tile = tile_tokens(k.isa)

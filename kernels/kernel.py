@@ -69,6 +69,12 @@ class Fields:
         self._struct, self._base, self._once = struct, base, once
         self._known: dict[str, Any] = {}
 
+    def having(self, **values: Value | Pointer) -> Fields:
+        """The same fields, once read, with these values in the place of some, or beside them."""
+        other = Fields(self._struct, self._base, self._once)
+        other._known = self._known | values
+        return other
+
     def __getattr__(self, name: str) -> Any:
         if not self._once:
             return self._read(name)

@@ -11,10 +11,13 @@ element broadcast) by ``tile_vectors`` vectors of tokens::
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 from pyllama.gguf.types import TensorType
 from pyllama.kernels.epilogue import finish
 from pyllama.kernels.formats import FORMATS, QuantizedFormat
-from pyllama.kernels.functions import silu
+from pyllama.kernels.gates import GATES
 from pyllama.kernels.isa.base import ISA
 from pyllama.kernels.kernel import Array, Fields, kernel
 from pyllama.kernels.language import Builder, Pointer, Value
@@ -59,17 +62,22 @@ def pack(k: Builder, a: Fields, step: Fields, *, task: Value, thread: Value, tok
 
     Elements are 32 bits of any kind.
     """
-    lanes = k.f32_lanes
-    tile = a.out.at(task * tokens * a.width)
-    whole = a.width // lanes * lanes
+    rows = [a.x.at((task * tokens + i) * a.width) for i in range(tokens)]
+    pack_rows(k, rows, a.width, a.out.at(task * tokens * a.width))
+
+
+def pack_rows(k: Builder, rows: list[Pointer], width: Value, tile: Pointer) -> None:
+    """Write the rows of a tile of tokens element by element."""
+    lanes, tokens = k.f32_lanes, len(rows)
+    whole = width // lanes * lanes
     for first in range(0, tokens, lanes):
-        rows = [a.x.at((task * tokens + first + i) * a.width) for i in range(lanes)]
+        part = rows[first : first + lanes]
         with k.loop(0, whole, lanes) as i:
-            columns = transpose(k, [row.load(i, lanes) for row in rows])
+            columns = transpose(k, [row.load(i, lanes) for row in part])
             for c, column in enumerate(columns):
                 tile.store((i + c) * tokens + first, column)
-        with k.loop(whole, a.width) as i:
-            for t, row in enumerate(rows):
+        with k.loop(whole, width) as i:
+            for t, row in enumerate(part):
                 tile[i * tokens + first + t] = row[i]
 
 
@@ -81,7 +89,8 @@ def pack(k: Builder, a: Fields, step: Fields, *, task: Value, thread: Value, tok
     width=i64,  # weights in a row
     out=Array(f32),  # (tokens, stride)
     stride=i64,
-    extra=Array(f32),  # bias (n_rows,) or residual (tokens, stride)
+    bias=Array(f32),  # (n_rows,)
+    residual=Array(f32),  # (tokens, stride)
 )
 def matmul(
     k: Builder,
@@ -102,8 +111,8 @@ def matmul(
     count = k.min(a.n_rows - first, k.const(i64, PANEL_ROWS))
     panel = step.scratch.at(thread * step.scratch_stride).of(f32)
     sums = panel.at(PANEL_ROWS * DEPTH)
-    _accumulate(k, a, type, a.weights.at(first * a.row_bytes), count, panel, sums, padded)
-    write_sums(k, a, epilogue, sums, first, count, tokens, padded)
+    accumulate(k, a, type, a.weights.at(first * a.row_bytes), count, panel, sums, padded)
+    write_sums(k, partial(finish, a, epilogue), sums, first, count, tokens, padded)
 
 
 @kernel(
@@ -125,8 +134,9 @@ def gated_matmul(
     thread: Value,
     type: TensorType,
     rows: str,
+    activation: str,
 ) -> None:
-    """``out = silu(gate * x) * (up * x)``, otherwise as ``matmul``."""
+    """``out = activation(gate * x, up * x)``, otherwise as ``matmul``."""
     tokens = getattr(step, rows)
     tile = tile_tokens(k.isa)
     padded = (tokens + (tile - 1)) // tile * tile
@@ -136,19 +146,21 @@ def gated_matmul(
     gates = panel.at(PANEL_ROWS * DEPTH)
     ups = gates.at(padded * PANEL_ROWS)
     for weights, sums in ((a.gate, gates), (a.up, ups)):
-        _accumulate(k, a, type, weights.at(first * a.row_bytes), count, panel, sums, padded)
-    gate(k, gates, ups, count, padded)
-    write_sums(k, a, "none", gates, first, count, tokens, padded)
+        accumulate(k, a, type, weights.at(first * a.row_bytes), count, panel, sums, padded)
+    gate(k, activation, gates, ups, count, padded)
+    write_sums(k, partial(finish, a, "none"), gates, first, count, tokens, padded)
 
 
-def gate(k: Builder, gates: Pointer, ups: Pointer, count: Value, stride: Value) -> None:
-    """``silu(gates) * ups`` of ``count`` rows, in place of the gates; strides are whole vectors."""
+def gate(
+    k: Builder, activation: str, gates: Pointer, ups: Pointer, count: Value, stride: Value
+) -> None:
+    """What gates let through of ``count`` rows, in their place; strides are whole vectors."""
     with k.loop(0, count * stride, k.f32_lanes) as i:
-        gated = silu(k, gates.load(i, k.f32_lanes)) * ups.load(i, k.f32_lanes)
-        gates.store(i, gated)
+        pair = gates.load(i, k.f32_lanes), ups.load(i, k.f32_lanes)
+        gates.store(i, GATES[activation](k, *pair))
 
 
-def _accumulate(
+def accumulate(
     k: Builder,
     a: Fields,
     type: TensorType,
@@ -238,15 +250,17 @@ def _multiply(
 
 def write_sums(
     k: Builder,
-    a: Fields,
-    epilogue: str,
+    put: Callable[[Value, Value, Value], None],
     sums: Pointer,
     first: Value,
     count: Value,
     tokens: Value,
     stride: Value,
 ) -> None:
-    """Turn the sums round and write them out, token by token."""
+    """Turn the sums round and put them out, token by token.
+
+    ``put(token, n, total)`` gets one sum, or as many neighbouring ones as ``total`` has lanes.
+    """
     lanes = k.f32_lanes
     whole = count // lanes * lanes
     with k.loop(0, tokens, lanes) as t:
@@ -256,6 +270,6 @@ def write_sums(
             columns = transpose(k, block)
             for c, column in enumerate(columns):
                 with k.when(here > c):
-                    finish(a, epilogue, t + c, first + r, column)
+                    put(t + c, first + r, column)
         with k.loop(whole, count) as r, k.loop(t, t + here) as token:
-            finish(a, epilogue, token, first + r, sums[r * stride + token])
+            put(token, first + r, sums[r * stride + token])

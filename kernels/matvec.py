@@ -11,7 +11,7 @@ from pyllama.kernels.activation import Record
 from pyllama.kernels.epilogue import finish
 from pyllama.kernels.formats import FORMATS, FloatFormat, QuantizedFormat
 from pyllama.kernels.formats.base import CHUNK, Block
-from pyllama.kernels.functions import silu
+from pyllama.kernels.gates import GATES
 from pyllama.kernels.kernel import Array, Fields, kernel
 from pyllama.kernels.language import Builder, Pointer, Value, Variable
 from pyllama.kernels.prefetch import prefetch_ahead
@@ -38,7 +38,8 @@ SUMS = 4
     width=i64,  # weights in a row
     out=Array(f32),  # (tokens, stride)
     stride=i64,
-    extra=Array(f32),  # bias (n_rows,) or residual (tokens, stride)
+    bias=Array(f32),  # (n_rows,)
+    residual=Array(f32),  # (tokens, stride)
 )
 def matvec(
     k: Builder,
@@ -85,8 +86,9 @@ def gated_matvec(
     type: TensorType,
     columns: int,
     rows: str,
+    activation: str,
 ) -> None:
-    """``out = silu(gate * x) * (up * x)``, otherwise as ``matvec``."""
+    """``out = activation(gate * x, up * x)``, otherwise as ``matvec``."""
     first = task * a.task_rows
     with (
         k.loop(0, getattr(step, rows), columns) as t,
@@ -97,7 +99,7 @@ def gated_matvec(
             dot(k, type, weights.at(n * a.row_bytes), tokens, a.width) for weights in (a.gate, a.up)
         )
         for c, (gate, up) in enumerate(zip(gates, ups, strict=True)):
-            a.out[(t + c) * a.n_rows + n] = silu(k, gate) * up
+            a.out[(t + c) * a.n_rows + n] = GATES[activation](k, gate, up)
 
 
 def dot(

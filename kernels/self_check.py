@@ -55,7 +55,8 @@ def _is_right(library: Library, type: TensorType) -> bool:
             "width": WIDTH,
             "out": out.ctypes.data,
             "stride": 1,
-            "extra": 0,
+            "bias": 0,
+            "residual": 0,
         }
     )
     step = STEP.pack(dict.fromkeys(STEP.fields, 0) | {"n_tokens": 1})

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from pyllama.kernels.functions import exp
 from pyllama.kernels.language import Builder, Pointer, Value
+from pyllama.kernels.score_changes import ScoreChange
 from pyllama.kernels.types import f32, i32
 
 STRIDE = 64
@@ -28,10 +29,11 @@ class OnlineSoftmax:
         self.k = k
         self.largest, self.total, self.rescale = (memory.at(i * rows) for i in range(3))
 
-    def start(self, row: Value) -> None:
-        """Nothing was seen yet."""
-        self.largest[row] = self.k.const(f32, LOWEST)
-        self.total[row] = self.k.zero(f32)
+    def start(self, row: Value, sink: Value | None = None) -> None:
+        """Nothing was seen yet, but a score that stands for no cell where there is a sink."""
+        nothing = self.k.const(f32, LOWEST)
+        self.largest[row] = nothing if sink is None else sink
+        self.total[row] = self.k.const(f32, 0 if sink is None else 1)
 
     def weigh(
         self,
@@ -42,19 +44,26 @@ class OnlineSoftmax:
         position: Value,
         window: Value,
         store: Callable[[Value, list[Value]], None],
+        change: ScoreChange | None = None,
     ) -> None:
         """Turn the next ``cells`` scores of a row into weights, ``STRIDE`` at a time.
 
         scores: (cells,) f32, the last stride whole; first: which cell they begin with. Cells after
         ``position``, and those that lie ``window`` or more before it, weigh 0. ``store`` is given
         the place among the cells and the weights from there on, as vectors. ``rescale[row]`` is set
-        to the factor of everything that was summed before.
+        to the factor of everything that was summed before. ``change``: what scores become first.
         """
         k, lanes = self.k, self.k.f32_lanes
         iota = k.vector(i32, range(lanes))
         newest, oldest = position.to(i32), (position - window).to(i32)
         lowest = k.splat(k.const(f32, LOWEST), lanes)
         largest = k.variable(lowest)
+
+        if change:
+            with k.loop(0, cells, STRIDE) as c:
+                for i in range(0, STRIDE, lanes):
+                    cell = iota + (first + c + i).to(i32)
+                    scores.store(c + i, change(scores.load(c + i, lanes), cell))
 
         def masked(c: Value) -> list[Value]:
             cells_of = [iota + (first + c + i).to(i32) for i in range(0, STRIDE, lanes)]

@@ -15,7 +15,7 @@ all rows::
 
 from __future__ import annotations
 
-from pyllama.kernels import amx
+from pyllama.kernels import amx, score_changes
 from pyllama.kernels.amx import BLOCK, DEPTH, EDGE
 from pyllama.kernels.kernel import Array, Fields, kernel
 from pyllama.kernels.kv_cache import (
@@ -28,6 +28,7 @@ from pyllama.kernels.kv_cache import (
     head_place,
 )
 from pyllama.kernels.language import Builder, Pointer, Value
+from pyllama.kernels.score_changes import score_change
 from pyllama.kernels.softmax import OnlineSoftmax
 from pyllama.kernels.types import f32, i64, u8, u16
 
@@ -64,6 +65,8 @@ def scratch_bytes(tokens: int, heads_per_kv: int, head_dim: int) -> int:
     capacity=i64,
     scale=f32,
     window=i64,  # how many positions a token sees, itself included
+    **score_changes.FIELDS,
+    sinks=Array(f32),  # (heads,) scores that take weight from all cells
 )
 def tile_attend(
     k: Builder,
@@ -77,13 +80,15 @@ def tile_attend(
     tokens: int,
     key_type: str,
     value_type: str,
+    change: str,
+    has_sinks: bool,
 ) -> None:
     """Softmax(scale * query * keys) * values over the cells that each token may see."""
     tile, head = task // a.kv_heads, task % a.kv_heads
     first, count = (step.tiles[tile * 2 + i].to(i64) for i in range(2))
     slab = step.slabs[first].to(i64)
     work = _Work(k, a, step, thread, head_dim, heads_per_kv, tokens, first, count, head)
-    work.load_queries()
+    work.load_queries(has_sinks)
     last = step.positions[first + count - 1].to(i64)
     oldest = k.max(step.positions[first].to(i64) - a.window + 1, 0)
     key_cache, value_cache = CACHE_TYPES[key_type], CACHE_TYPES[value_type]
@@ -95,7 +100,7 @@ def tile_attend(
         work.arrange_keys(key_cache, keys, cell, cells)
         work.arrange_values(value_cache, values, cell, cells)
         work.score(cells)
-        work.weigh(cell)
+        work.weigh(cell, change)
         work.add_values(cells)
     amx.stop(k)
     work.write()
@@ -140,7 +145,7 @@ class _Work:
         """Where a row of a left operand of ``depth`` elements begins."""
         return matrix.at(row // EDGE * (EDGE * depth) + row % EDGE * DEPTH)
 
-    def load_queries(self) -> None:
+    def load_queries(self, has_sinks: bool) -> None:
         """Scaled queries; rows without a token keep what they hold, which nobody reads."""
         k = self.k
         with k.loop(self.count) as t, k.loop(self.heads_per_kv) as r:
@@ -151,7 +156,8 @@ class _Work:
                 x = source.load(i, DEPTH) * self.a.scale
                 target.store(i * EDGE, k.isa.f32_to_bf16(k, x))
                 self.sums.store(row * self.dim + i, k.zero(f32 * DEPTH))
-            self.softmax.start(row)
+            sink = self.a.sinks[self.head * self.heads_per_kv + r] if has_sinks else None
+            self.softmax.start(row, sink)
 
     def arrange_keys(self, type: CacheType, keys: Pointer, cell: Value, cells: Value) -> None:
         """16 cells of keys at a time, pairs of elements side by side."""
@@ -200,7 +206,7 @@ class _Work:
                 from_zero=True,
             )
 
-    def weigh(self, cell: Value) -> None:
+    def weigh(self, cell: Value, change: str) -> None:
         """Scores become weights, and what was summed so far is scaled down where it must be."""
         k, dim = self.k, self.dim
         with k.loop(self.count) as t:
@@ -215,8 +221,9 @@ class _Work:
                         half = k.isa.f32_to_bf16(k, k.concat(weights[i : i + 2]))
                         target.store(c * EDGE + i // 2 * (EDGE * DEPTH), half)
 
-                window = self.a.window
-                self.softmax.weigh(row, scores, SPAN, cell, position, window, store)
+                window, query_head = self.a.window, self.head * self.heads_per_kv + r
+                changed = score_change(k, self.a, change, query_head, position)
+                self.softmax.weigh(row, scores, SPAN, cell, position, window, store, changed)
                 rescale = self.softmax.rescale[row]
                 with k.when(rescale < 1):
                     for i in range(0, dim, EDGE):

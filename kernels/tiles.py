@@ -10,11 +10,15 @@ Weights are the left operand as they are, activations the right one, which ``pac
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 from pyllama.gguf.types import TensorType
 from pyllama.kernels import amx
 from pyllama.kernels.amx import BLOCK, DEPTH, EDGE, TILE_BYTES
+from pyllama.kernels.epilogue import finish
 from pyllama.kernels.formats import FORMATS, QuantizedFormat
-from pyllama.kernels.functions import silu
+from pyllama.kernels.gates import GATES
 from pyllama.kernels.kernel import Array, Fields, kernel
 from pyllama.kernels.language import Builder, Pointer, Value
 from pyllama.kernels.matmul import prefetch_rows, transpose, write_sums
@@ -38,17 +42,26 @@ def scratch_bytes(rows: int, tokens: int, matrices: int = 1) -> int:
 @kernel(x=Array(f32), out=Array(u32), width=i64)
 def pack_tiles(k: Builder, a: Fields, step: Fields, *, task: Value, thread: Value) -> None:
     """x: (tokens, width) f32 -> tiles of 16 tokens. One task a tile. Missing elements are 0."""
-    depths = (a.width + (DEPTH - 1)) // DEPTH
-    tile = a.out.at(task * depths * (TILE_BYTES // u32.bytes))
     rows = [a.x.at((task * EDGE + i) * a.width) for i in range(EDGE)]
-    whole = a.width // DEPTH
+    pack_tile(k, rows, a.width, a.out.at(task * tile_words(a.width)))
+
+
+def tile_words(width: Value) -> Value:
+    """Words of 32 bits of a tile of 16 packed tokens."""
+    return (width + (DEPTH - 1)) // DEPTH * (TILE_BYTES // u32.bytes)
+
+
+def pack_tile(k: Builder, rows: list[Pointer], width: Value, tile: Pointer) -> None:
+    """Write 16 rows as a tile of tokens."""
+    depths = (width + (DEPTH - 1)) // DEPTH
+    whole = width // DEPTH
     with k.loop(whole) as d:
         _store_turned(k, [row.load(d * DEPTH, DEPTH) for row in rows], tile, d)
     with k.when(whole < depths):
         rest = k.scratch(f32, EDGE * DEPTH)
         for i, row in enumerate(rows):
             rest.store(i * DEPTH, k.zero(f32 * DEPTH))
-            with k.loop(whole * DEPTH, a.width) as e:
+            with k.loop(whole * DEPTH, width) as e:
                 rest[e - whole * DEPTH + i * DEPTH] = row[e]
         values = [rest.load(i * DEPTH, DEPTH) for i in range(EDGE)]
         _store_turned(k, values, tile, whole)
@@ -70,7 +83,8 @@ def _store_turned(k: Builder, rows: list[Value], tile: Pointer, depth: Value) ->
     width=i64,  # weights in a row
     out=Array(f32),  # (tokens, stride)
     stride=i64,
-    extra=Array(f32),  # bias (n_rows,) or residual (tokens, stride)
+    bias=Array(f32),  # (n_rows,)
+    residual=Array(f32),  # (tokens, stride)
 )
 def tile_matmul(
     k: Builder,
@@ -91,9 +105,9 @@ def tile_matmul(
     panel = step.scratch.at(thread * step.scratch_stride)
     sums = panel.at(a.task_rows * (PANEL_DEPTH * 2)).of(f32)
     amx.start(k)
-    _accumulate(k, a, type, a.weights.at(first * a.row_bytes), count, panel, sums, padded)
+    accumulate(k, a, type, a.weights.at(first * a.row_bytes), count, panel, sums, padded)
     amx.stop(k)
-    write_sums(k, a, epilogue, sums, first, count, tokens, padded)
+    write_sums(k, partial(finish, a, epilogue), sums, first, count, tokens, padded)
 
 
 @kernel(
@@ -115,8 +129,11 @@ def gated_tile_matmul(
     thread: Value,
     type: TensorType,
     rows: str,
+    activation: str,
 ) -> None:
-    """``out = silu(gate * x) * (up * x)``, packed for the next matmul; n_rows is a multiple of 32.
+    """``out = activation(gate * x, up * x)``, packed for the next matmul.
+
+    n_rows is a multiple of 32.
 
     Sums have tokens side by side, which is what packing wants: nothing is turned round.
     """
@@ -129,19 +146,36 @@ def gated_tile_matmul(
     ups = gates.at(padded * a.task_rows)
     amx.start(k)
     for weights, sums in ((a.gate, gates), (a.up, ups)):
-        _accumulate(k, a, type, weights.at(first * a.row_bytes), count, panel, sums, padded)
+        accumulate(k, a, type, weights.at(first * a.row_bytes), count, panel, sums, padded)
     amx.stop(k)
+
+    def gated(r: Value, t: Value) -> Value:
+        place = r * padded + t
+        return GATES[activation](k, gates.load(place, EDGE), ups.load(place, EDGE))
+
+    write_tiles(k, a, gated, first, count, padded)
+
+
+def write_tiles(
+    k: Builder,
+    a: Fields,
+    value: Callable[[Value, Value], Value],
+    first: Value,
+    count: Value,
+    padded: Value,
+) -> None:
+    """Write ``count`` of the ``n_rows`` rows packed for the next matmul.
+
+    ``value(r, t)``: (16,) f32, row ``first + r`` of the tokens from t on.
+    """
     with k.loop(0, count, 2) as r, k.loop(0, padded, EDGE) as t:
-        pair = []
-        for row in (r, r + 1):
-            place = row * padded + t
-            pair.append(silu(k, gates.load(place, EDGE)) * ups.load(place, EDGE))
+        pair = [value(row, t) for row in (r, r + 1)]
         n = first + r
         tile = (t // EDGE * (a.n_rows // DEPTH) + n // DEPTH) * TILE_BYTES
         amx.store_pairs(k, pair, a.out.at(tile + n % DEPTH // 2 * (DEPTH * 2)))
 
 
-def _accumulate(
+def accumulate(
     k: Builder,
     a: Fields,
     type: TensorType,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import mmap
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 import numpy as np
@@ -19,6 +19,8 @@ from pyllama.models.config import RopeConfig
 from pyllama.models.rope_table import depends_on_length, rope_table
 
 _FILL = 512
+
+Factors = NDArray[np.float32] | None
 
 
 def zeros(n_bytes: int, what: str, sparse: bool = False) -> NDArray[np.uint8]:
@@ -47,36 +49,40 @@ def cache_layout(context: int, sequences: int, key_type: str, value_type: str) -
     for type in (key_type, value_type):
         if type not in CACHE_TYPES:
             known = ", ".join(CACHE_TYPES)
-            raise UsageError(f"unknown cache type {type!r}; known are: {known}")
+            raise UsageError(f"cache type {type!r} is not supported (-ctk, -ctv); give {known}")
     capacity = -(-context // CELL_MULTIPLE) * CELL_MULTIPLE
     return CacheLayout(capacity, sequences, key_type, value_type)
 
 
 class KVCache:
-    """Keys and values of all layers; which positions hold what is the session's knowledge."""
+    """Keys and values of all layers, or what they convolve; a cell for each position.
+
+    Which positions hold what is the session's knowledge.
+    """
 
     def __init__(self, graph: Graph, layout: CacheLayout) -> None:
         self._memory: dict[tuple[str, str], NDArray[np.uint8]] = {}
         self._heads: dict[tuple[str, str], int] = {}
         self._layout = layout
-        for node in graph.nodes:
-            op = node.op
-            if not isinstance(op, ops.Attention):
-                continue
-            for kind, type in (("keys", layout.key_type), ("values", layout.value_type)):
-                if CACHE_TYPES[type].is_quantized and op.head_dim % QUANTIZED_GROUP:
-                    raise UsageError(
-                        f"a {type} cache needs heads of a multiple of {QUANTIZED_GROUP} elements, "
-                        f"this model's have {op.head_dim}; use f16"
-                    )
-                n_bytes = layout.layer_bytes(type, op.kv_heads, op.head_dim)
-                self._memory[kind, str(op.layer)] = zeros(
-                    n_bytes, f"a cache of {kind}", sparse=True
-                )
-                self._heads[kind, str(op.layer)] = op.kv_heads
+        for op in (node.op for node in graph.nodes):
+            if isinstance(op, ops.Attention):
+                for kind, type in (("keys", layout.key_type), ("values", layout.value_type)):
+                    self._add(kind, op.layer, type, op.kv_heads, op.head_dim)
+            elif isinstance(op, ops.ShortConv):
+                self._add("conv", op.layer, layout.conv_type, 1, op.weight.shape[0])
+
+    def _add(self, kind: str, layer: int, type: str, heads: int, head_dim: int) -> None:
+        if CACHE_TYPES[type].is_quantized and head_dim % QUANTIZED_GROUP:
+            raise UsageError(
+                f"a {type} cache needs heads of a multiple of {QUANTIZED_GROUP} elements, "
+                f"this model's have {head_dim}; use f16"
+            )
+        n_bytes = self._layout.layer_bytes(type, heads, head_dim)
+        self._memory[kind, str(layer)] = zeros(n_bytes, f"a cache of {kind}", sparse=True)
+        self._heads[kind, str(layer)] = heads
 
     def address(self, kind: str, layer: str) -> int:
-        """Where the ``keys`` or ``values`` of a layer begin."""
+        """Where the ``keys`` or ``values`` of a layer begin, or what it convolves, ``conv``."""
         return int(self._memory[kind, layer].ctypes.data)
 
     def cells(self, count: int) -> Iterator[NDArray[np.uint8]]:
@@ -99,7 +105,7 @@ class KVCache:
 class RopeTable:
     """(context, 2, pairs) cosines and sines, computed as positions are first reached."""
 
-    def __init__(self, rope: RopeConfig, context: int, factors: NDArray[np.float32] | None) -> None:
+    def __init__(self, rope: RopeConfig, context: int, factors: Factors) -> None:
         self._rope, self._factors = rope, factors
         self._filled = 0
         shape = (context, 2, rope.dims // 2)
@@ -121,3 +127,32 @@ class RopeTable:
             positions = range(self._filled, end)
             self._table[self._filled : end] = rope_table(self._rope, positions, self._factors)
             self._filled = end
+
+
+class RopeTables:
+    """The tables that a graph's rotations read, by name."""
+
+    def __init__(
+        self, graph: Graph, context: int, rope: Callable[[str, int], tuple[RopeConfig, Factors]]
+    ) -> None:
+        """``rope(name, context)``: the rotation of a table, and divisors of its frequencies."""
+        names = {node.op.table for node in graph.nodes if isinstance(node.op, ops.Rope)}
+        self._tables: dict[str, RopeTable] = {}
+        for name in sorted(names):
+            config, factors = rope(name, context)
+            self._tables[name] = RopeTable(config, context, factors)
+
+    def address(self, name: str) -> int:
+        """Where a table begins."""
+        return self._tables[name].address()
+
+    def prepare(self, start: int, stop: int) -> None:
+        """Make the rows of these positions right; the sequence then has ``stop`` tokens."""
+        for table in self._tables.values():
+            table.prepare(start, stop)
+
+
+def most_positions(graph: Graph) -> int | None:
+    """How many positions have embeddings; None where positions have none."""
+    tables = (node.op for node in graph.nodes if isinstance(node.op, ops.Embedding))
+    return min((op.weight.shape[0] for op in tables if op.of == "positions"), default=None)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pyllama.cache import KVCache, RopeTable, cache_layout
+from pyllama.cache import KVCache, RopeTables, cache_layout, most_positions
 from pyllama.errors import CapacityError, UsageError
 from pyllama.graph.cpu import plan_for_cpu
+from pyllama.graph.graph import Graph
 from pyllama.graph.mode import MATVEC_TOKENS, CacheLayout, Mode
 from pyllama.graph.plan import External, Plan
 from pyllama.model import Model
+from pyllama.placement import ANYWHERE, Placement
 from pyllama.step import Batch, BoundProgram
 from pyllama.threads import WorkerPool, default_threads
 
@@ -38,27 +40,33 @@ class Session:
         cache_type_v: str | None = None,
         sequences: int = 1,
         threads_batch: int | None = None,
+        placements: tuple[Placement, Placement] = (ANYWHERE, ANYWHERE),
     ) -> None:
         """Allocate memory and compile what is not compiled yet.
 
         context: positions that each of ``sequences`` may have. batch, ubatch: tokens that are
         handed over and computed at a time. cache_type: ``f32``, ``f16``, ``bf16`` or ``q8_0``, for
         keys, and for values unless ``cache_type_v`` differs. threads: by default as many as suit
-        the machine; for steps of several tokens ``threads_batch``, by default the same.
+        the machine; for steps of several tokens ``threads_batch``, by default the same. placements:
+        which CPUs the threads of either kind of step run on.
 
         Raises UsageError for sizes out of range, CapacityError when there is not enough memory.
         """
         for name, value in (("context", context), ("batch", batch), ("ubatch", ubatch)):
             if value < 1:
                 raise UsageError(f"{name} is {value}; it must be at least 1")
+        limit = most_positions(model.graph)
+        if limit is not None and context > limit:
+            raise UsageError(f"the model has positions for {limit} tokens, not for {context} (-c)")
         self.model, self.context = model, context
-        self.ubatch = min(ubatch, batch, context)
+        self.ubatch = min(ubatch, batch, context * sequences)
         self.lengths = [0] * sequences
-        self._workers = model.workers(threads or default_threads()[0])
-        self._batch_workers = model.workers(threads_batch or self._workers.threads)
+        one, several = placements
+        self._workers = model.workers(threads or default_threads()[0], one)
+        self._batch_workers = model.workers(threads_batch or self._workers.threads, several)
         self._layout = cache_layout(context, sequences, cache_type, cache_type_v or cache_type)
         self._cache = KVCache(model.graph, self._layout)
-        self._rope = RopeTable(model.config.rope, context, model.rope_factors)
+        self._rope = RopeTables(model.graph, context, model.rope)
         self._programs: dict[Mode, BoundProgram] = {}
         for tokens in {1, min(MATVEC_TOKENS, self.ubatch), self.ubatch}:
             self._program(Mode(tokens, outputs=1))
@@ -144,6 +152,20 @@ class Session:
                 f"{self.context - start} left; ask for a larger one (-c)"
             )
 
+    def _check_batch(self, batch: Batch, mode: Mode) -> None:
+        n = len(batch.tokens)
+        if not 0 < n <= mode.tokens or len(batch.outputs) > mode.outputs:
+            raise UsageError(f"the batch has {n} tokens and {len(batch.outputs)} outputs")
+        bounds = {
+            "tokens": (batch.tokens, self.model.n_vocab),
+            "positions": (batch.positions, self.context),
+            "sequences": (batch.sequences, len(self.lengths)),
+            "outputs": (batch.outputs, n),
+        }
+        for name, (values, end) in bounds.items():
+            if len(values) and (values.min() < 0 or values.max() >= end):
+                raise UsageError(f"the {name} of a batch must lie between 0 and {end - 1}")
+
     def _mode(self, count: int) -> Mode:
         few = min(MATVEC_TOKENS, self.ubatch)
         return Mode(1 if count == 1 else few if count <= few else self.ubatch, outputs=1)
@@ -162,17 +184,37 @@ class Session:
             self._programs[mode] = self.bind(self.plan(mode), mode)
         return self._programs[mode]
 
-    def plan(self, mode: Mode) -> Plan:
-        """What a step of a mode launches, with memory assigned."""
+    def plan(self, mode: Mode, graph: Graph | None = None) -> Plan:
+        """What a step of a mode launches, with memory assigned; by default of the model's graph."""
         isa = self.model.library.isa
         threads = self._pool(mode).threads
-        return plan_for_cpu(self.model.graph, mode, self._layout, isa, threads)
+        return plan_for_cpu(graph or self.model.graph, mode, self._layout, isa, threads)
 
-    def bind(self, plan: Plan, mode: Mode) -> BoundProgram:
-        """A plan for the mode with memory of its own and addresses."""
+    def bind(
+        self,
+        plan: Plan,
+        mode: Mode,
+        external: Callable[[External], int] | None = None,
+        result_width: int | None = None,
+    ) -> BoundProgram:
+        """A plan for the mode with memory of its own and addresses.
+
+        ``external`` takes the place of the method, ``result_width`` that of the vocabulary's size.
+        """
         model = self.model
         threads = self._pool(mode).threads
-        return BoundProgram(plan, mode, model.library, threads, model.n_vocab, self.external)
+        width = result_width or model.n_vocab
+        return BoundProgram(plan, mode, model.library, threads, width, external or self.external)
+
+    def run(self, program: BoundProgram, batch: Batch) -> None:
+        """Compute a step of any tokens of any sequences, whose lengths stay as they are.
+
+        Raises UsageError for numbers out of range or too many of them, Interrupted after ``abort``.
+        """
+        self._check_batch(batch, program.mode)
+        positions = batch.positions
+        self._rope.prepare(int(positions.min()), int(positions.max()) + 1)
+        self._pool(program.mode).run(program.program, program.prepare(batch), owner=self)
 
     def rehearse(self, program: BoundProgram, tokens: Tokens) -> None:
         """Compute a step of tokens that follow the first sequence, which does not keep them.
@@ -189,11 +231,11 @@ class Session:
         """Address of memory that a plan refers to by name."""
         match memory.kind:
             case "weight":
-                return int(self.model.weight(memory.name).ctypes.data)
+                return int(self.model.weight(memory.name).ctypes.data) + memory.offset
             case "vector":
-                return int(self.model.vector(memory.name).ctypes.data)
+                return int(self.model.vector(memory.name).ctypes.data) + memory.offset
             case "table":
-                return self._rope.address()
+                return self._rope.address(memory.name)
             case kind:
                 return self._cache.address(kind, memory.name)
 

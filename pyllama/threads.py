@@ -16,6 +16,7 @@ from pyllama.errors import Interrupted, UsageError
 from pyllama.graph.plan import Program
 from pyllama.kernels import executor
 from pyllama.kernels.jit import Library
+from pyllama.placement import ANYWHERE, Placement
 
 __all__ = ["MAX_THREADS", "WorkerPool", "default_threads"]
 
@@ -27,13 +28,13 @@ SPINS = 4000
 class WorkerPool:
     """A number of threads, the caller of ``run`` being the first. One step runs at a time."""
 
-    def __init__(self, library: Library, threads: int) -> None:
+    def __init__(self, library: Library, threads: int, placement: Placement = ANYWHERE) -> None:
         if not 1 <= threads <= MAX_THREADS:
             raise UsageError(
                 f"{threads} threads asked for; between 1 and {MAX_THREADS} are possible"
             )
         library.load([executor.RUN, executor.WORK, executor.STOP])
-        self.threads = threads
+        self.threads, self._placement = threads, placement
         self._run = _function(library, executor.RUN, ctypes.c_void_p)
         self._work = _function(library, executor.WORK, ctypes.c_void_p, ctypes.c_int64)
         self._stop = _function(library, executor.STOP, ctypes.c_void_p)
@@ -50,7 +51,11 @@ class WorkerPool:
         self._memory = memory[start : start + words]
         self._abort_word = self._memory.view(np.int32)[executor.ABORT_OFFSET // 4 :]
         workers = [
-            threading.Thread(target=self._work, args=(self._memory.ctypes.data, n), daemon=True)
+            threading.Thread(
+                target=_serve,
+                args=(self._placement, self._work, self._memory.ctypes.data, n),
+                daemon=True,
+            )
             for n in range(1, self.threads)
         ]
         for worker in workers:
@@ -66,6 +71,7 @@ class WorkerPool:
         Raises Interrupted when ``abort(owner)`` was called meanwhile.
         """
         with self._lock:
+            self._placement.place(0)
             if os.getpid() != self._process:  # a forked child has none of the threads
                 self._start()
             job = executor.POOL_JOB.pack(
@@ -92,6 +98,12 @@ class WorkerPool:
         """Make a running step of ``owner`` stop soon; does nothing when none runs."""
         if self._running is owner:
             self._abort_word[0] = 1
+
+
+def _serve(placement: Placement, work: Any, memory: int, thread: int) -> None:
+    """The life of a worker. It holds no reference to the pool, which may thus be collected."""
+    placement.place(thread)
+    work(memory, thread)
 
 
 def _function(library: Library, function: executor.ExecutorFunction, *types: Any) -> Any:

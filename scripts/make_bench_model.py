@@ -40,6 +40,9 @@ class Shape:
     tied: bool
     rope_base: float
     biases: bool = False
+    experts: int = 0
+    experts_used: int = 0
+    head_norms: bool = False
 
 
 SHAPES = {
@@ -47,12 +50,30 @@ SHAPES = {
     "llama-3.2-3b": Shape("llama", 28, 3072, 8192, 24, 8, 128, 128256, True, 500000.0),
     "llama-3-8b": Shape("llama", 32, 4096, 14336, 32, 8, 128, 128256, False, 500000.0),
     "qwen2.5-0.5b": Shape("qwen2", 24, 896, 4864, 14, 2, 64, 151936, True, 1000000.0, biases=True),
+    "mixtral-2b": Shape(
+        "llama", 12, 2048, 4096, 32, 8, 64, 32000, False, 1000000.0, experts=8, experts_used=2
+    ),
+    "qwen3-3b-a0.6b": Shape(
+        "qwen3moe",
+        8,
+        2048,
+        768,
+        32,
+        4,
+        128,
+        151936,
+        True,
+        1000000.0,
+        experts=128,
+        experts_used=8,
+        head_norms=True,
+    ),
     "smollm-135m": Shape("llama", 30, 576, 1536, 9, 3, 64, 49152, True, 10000.0),
 }
 
 
-def matrices(shape: Shape) -> Iterator[tuple[str, tuple[int, int]]]:
-    """Name and shape of every matrix."""
+def matrices(shape: Shape) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Name and shape of every matrix, or of the matrices of all experts."""
     width, hidden = shape.width, shape.feed_forward
     query, key = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
     yield "token_embd.weight", (shape.vocabulary, width)
@@ -64,11 +85,20 @@ def matrices(shape: Shape) -> Iterator[tuple[str, tuple[int, int]]]:
             ("attn_k", key, width),
             ("attn_v", key, width),
             ("attn_output", width, query),
-            ("ffn_gate", hidden, width),
-            ("ffn_up", hidden, width),
-            ("ffn_down", width, hidden),
         ):
             yield f"blk.{layer}.{name}.weight", (rows, columns)
+        if shape.experts:
+            yield f"blk.{layer}.{ROUTER}", (shape.experts, width)
+        outer, suffix = ((shape.experts,), "_exps") if shape.experts else ((), "")
+        for name, size in (
+            ("ffn_gate", (hidden, width)),
+            ("ffn_up", (hidden, width)),
+            ("ffn_down", (width, hidden)),
+        ):
+            yield f"blk.{layer}.{name}{suffix}.weight", (*outer, *size)
+
+
+ROUTER = "ffn_gate_inp.weight"
 
 
 def vectors(shape: Shape) -> Iterator[tuple[str, int]]:
@@ -77,6 +107,9 @@ def vectors(shape: Shape) -> Iterator[tuple[str, int]]:
     for layer in range(shape.layers):
         yield f"blk.{layer}.attn_norm.weight", shape.width
         yield f"blk.{layer}.ffn_norm.weight", shape.width
+        if shape.head_norms:
+            yield f"blk.{layer}.attn_q_norm.weight", shape.head_dim
+            yield f"blk.{layer}.attn_k_norm.weight", shape.head_dim
         if shape.biases:
             yield f"blk.{layer}.attn_q.bias", shape.heads * shape.head_dim
             yield f"blk.{layer}.attn_k.bias", shape.kv_heads * shape.head_dim
@@ -85,8 +118,10 @@ def vectors(shape: Shape) -> Iterator[tuple[str, int]]:
 
 def type_of(name: str, mix: str, shape: Shape) -> TensorType:
     """The type of a matrix in a mix; rows of no whole blocks fall back as llama.cpp's do."""
+    if name.endswith(ROUTER):
+        return TensorType.F32
     type = TensorType[mix.upper()] if mix != "q4_k_m" else _q4_k_m(name, shape)
-    columns = dict(matrices(shape))[name][1]
+    columns = dict(matrices(shape))[name][-1]
     return type if columns % type.block_size == 0 else FALLBACKS.get(type, TensorType.F16)
 
 
@@ -151,6 +186,7 @@ def write_model(path: Path, shape: Shape, mix: str, seed: int = 0) -> None:
         f"{prefix}.rope.dimension_count": shape.head_dim,
         f"{prefix}.rope.freq_base": shape.rope_base,
         FILE_TYPE_KEY: int(FILE_TYPES.get(mix, FileType.F32)),
+        **_expert_keys(shape),
         "tokenizer.ggml.model": "gpt2",
         "tokenizer.ggml.pre": "llama-bpe",
         "tokenizer.ggml.tokens": _byte_tokens() + [f"w{i}" for i in range(256, shape.vocabulary)],
@@ -171,6 +207,16 @@ def write_model(path: Path, shape: Shape, mix: str, seed: int = 0) -> None:
         for name, size in matrices(shape):
             n_bytes = tensor_bytes(size, types[name])
             writer.write_tensor(name, repeated(slabs[types[name]], n_bytes))
+
+
+def _expert_keys(shape: Shape) -> dict[str, int]:
+    if not shape.experts:
+        return {}
+    return {
+        f"{shape.architecture}.expert_count": shape.experts,
+        f"{shape.architecture}.expert_used_count": shape.experts_used,
+        f"{shape.architecture}.expert_feed_forward_length": shape.feed_forward,
+    }
 
 
 def _byte_tokens() -> list[str]:

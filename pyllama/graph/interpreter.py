@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pyllama.graph.graph import Graph
 from pyllama.graph.ops import Array, StepState, Tensor, Weight
@@ -19,6 +20,7 @@ class Interpreter(StepState):
         """``weights``: dequantized tensors by name; ``tables``: rope tables by name."""
         self._graph, self._weights, self._tables = graph, weights, tables
         self._memory: dict[tuple[int, int], tuple[list[Array], list[Array]]] = {}
+        self.tallies: dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]] = {}
 
     def evaluate(self, tokens: Sequence[int], first: int = 0, sequence: int = 0) -> Array:
         """Logits (tokens, n_vocab) of tokens at the positions from ``first`` on."""
@@ -35,7 +37,8 @@ class Interpreter(StepState):
 
     def weight(self, weight: Weight) -> Array:
         """The dequantized weights."""
-        return self._weights(weight.name)
+        whole = self._weights(weight.name).reshape(-1, *weight.shape[1:])
+        return whole[weight.first_row : weight.first_row + weight.shape[0]]
 
     def rope_table(self, name: str) -> Array:
         """(positions, 2, pairs) cosines and sines."""
@@ -52,3 +55,8 @@ class Interpreter(StepState):
         """(positions, heads, head_dim) keys and values of a sequence."""
         keys, values = self._memory[layer, sequence]
         return np.stack(keys), np.stack(values)
+
+    def tally(self, name: str, sums: NDArray[np.float64], counts: NDArray[np.float64]) -> None:
+        """Add sums and counts to those in ``tallies``."""
+        old_sums, old_counts = self.tallies.get(name, (0.0, 0.0))
+        self.tallies[name] = old_sums + sums, old_counts + counts

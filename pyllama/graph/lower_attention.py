@@ -64,20 +64,35 @@ def lower_attention(low: Lowering, op: ops.Attention, node: Node) -> None:
         "out": low.buffers[node.output],
         "scale": op.scale,
         "window": op.window or low.cache.capacity,
+        **_score_change(op),
+        "sinks": low.vector(op.sinks) if op.sinks else 0,
         **shape,
     }
+    types["change"] = _score_changes(op)
     static = {
         "head_dim": op.head_dim,
         "heads_per_kv": op.heads // op.kv_heads,
         "tokens": low.tile_tokens,
     }
+    options = types | {"has_sinks": op.sinks is not None}
     if low.tile_tokens > 1 and _attends_by_tiles(low.isa, op, low.cache):
         low.needs_scratch(tile_attention.scratch_bytes(**static))
-        kernel = tile_attention.tile_attend(**static, **types)
+        kernel = tile_attention.tile_attend(**static, **options)
         low.launch(kernel, arguments, chunks=op.kv_heads, count="n_tiles", label=node.output.name)
     else:
         low.needs_scratch(attention.scratch_bytes(**static))
-        _attend(low, op, arguments, static | types, node.output.name)
+        _attend(low, op, arguments, static | options, node.output.name)
+
+
+def _score_changes(op: ops.Attention) -> str:
+    parts = (name for name in ("softcap", "alibi") if getattr(op, name))
+    return "+".join(parts) or "none"
+
+
+def _score_change(op: ops.Attention) -> dict[str, Argument]:
+    """What the kernels need to know of changes to scores."""
+    whole = 1 << (op.heads.bit_length() - 1)
+    return {"softcap": op.softcap, "slope_heads": whole, "slope_step": op.alibi / whole}
 
 
 def _attend(

@@ -11,7 +11,7 @@ from typing import Any
 from pyllama.graph import ops
 from pyllama.graph.graph import Node
 from pyllama.graph.lowering import Lowering, row_bytes
-from pyllama.graph.plan import Argument, Buffer, External
+from pyllama.graph.plan import Argument, Buffer
 from pyllama.kernels import activation, int8_matmul, matmul, matvec, tiles
 from pyllama.kernels.types import f32
 
@@ -21,19 +21,17 @@ def lower_linear(low: Lowering, op: ops.Linear, node: Node) -> None:
     x, *residual = node.inputs
     n_rows, width = op.weight.shape
     arguments: dict[str, Argument] = {
-        "weights": External("weight", op.weight.name),
+        "weights": low.matrix(op.weight),
         "row_bytes": row_bytes(op.weight),
         "n_rows": n_rows,
         "width": width,
         "out": low.buffers[node.output],
         "stride": n_rows,
-        "extra": 0,
+        "bias": low.vector(op.bias) if op.bias else 0,
+        "residual": low.buffers[residual[0]] if residual else 0,
     }
-    epilogue = "none"
-    if op.bias is not None:
-        epilogue, arguments["extra"] = "bias", External("vector", op.bias.name)
-    elif residual:
-        epilogue, arguments["extra"] = "residual", low.buffers[residual[0]]
+    parts = ("bias" if op.bias else None, op.activation, "residual" if residual else None)
+    epilogue = "+".join(part for part in parts if part) or "none"
     static = {"type": op.weight.type, "rows": x.rows.value, "epilogue": epilogue}
     if low.mode.uses_matvec(x.rows):
         arguments |= low.few_tokens(op.weight, x)
@@ -64,14 +62,18 @@ def lower_gated_linear(low: Lowering, op: ops.GatedLinear, node: Node) -> None:
     (x,) = node.inputs
     n_rows, width = op.gate.shape
     arguments: dict[str, Argument] = {
-        "gate": External("weight", op.gate.name),
-        "up": External("weight", op.up.name),
+        "gate": low.matrix(op.gate),
+        "up": low.matrix(op.up),
         "row_bytes": row_bytes(op.gate),
         "n_rows": n_rows,
         "width": width,
         "out": low.buffers[node.output],
     }
-    static: dict[str, Any] = {"type": op.gate.type, "rows": x.rows.value}
+    static: dict[str, Any] = {
+        "type": op.gate.type,
+        "rows": x.rows.value,
+        "activation": op.activation,
+    }
     label = node.output.name
     if low.mode.uses_matvec(x.rows):
         arguments |= low.few_tokens(op.gate, x)

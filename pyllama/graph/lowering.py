@@ -15,6 +15,7 @@ from pyllama.kernels import activation, amx, int8_matmul, matmul, tiles
 from pyllama.kernels.formats import FORMATS, QuantizedFormat
 from pyllama.kernels.isa.base import ISA
 from pyllama.kernels.kernel import Kernel
+from pyllama.kernels.panels import FLOATS, INTEGERS, TILES, Panels
 from pyllama.kernels.types import f32
 
 TASK_BYTES = 1 << 15, 1 << 19
@@ -60,6 +61,14 @@ class Lowering:
         is_batch = not self.mode.uses_matvec(x.rows)
         return is_batch and self.isa.has_tiles and weight.type is not TensorType.F32
 
+    def matrix(self, weight: Weight) -> External:
+        """A tensor in place, or from a row of it on."""
+        return External("weight", weight.name, weight.first_row * row_bytes(weight))
+
+    def vector(self, weight: Weight) -> External:
+        """A small tensor as float32, or from an element of it on."""
+        return External("vector", weight.name, weight.first_row * f32.bytes)
+
     def needs_scratch(self, n_bytes: int) -> None:
         """Make sure that every worker has so much scratch memory."""
         self.scratch_bytes = max(self.scratch_bytes, n_bytes)
@@ -78,8 +87,12 @@ class Lowering:
 
     def decode_rows(self, weight: Weight) -> int:
         """Rows of weights that one task of a decode matmul computes."""
-        least, most = (-(-n_bytes // row_bytes(weight)) for n_bytes in TASK_BYTES)
-        return max(least, min(self.share(weight.shape[0]), most))
+        return self.task_rows(weight.shape[0], row_bytes(weight))
+
+    def task_rows(self, n_rows: int, n_bytes: int) -> int:
+        """How many of so many rows, each of so many bytes, are one task."""
+        least, most = (-(-task // n_bytes) for task in TASK_BYTES)
+        return max(least, min(self.share(n_rows), most))
 
     def few_tokens(self, weight: Weight, x: Tensor) -> dict[str, Argument]:
         """What a decode matmul needs to know of its activations and tasks."""
@@ -89,6 +102,22 @@ class Lowering:
             "record": activation.record_bytes(x.width) if is_quantized else x.width * 4,
             "task_rows": self.decode_rows(weight),
         }
+
+    def few_parts(self, weight: Weight, x: Tensor, parts: int) -> dict[str, Argument]:
+        """The same where every row is made of equal parts, each an input of its own."""
+        width = x.width // parts
+        if not isinstance(FORMATS[weight.type], QuantizedFormat):
+            return {"x": self.buffers[x], "record": width * f32.bytes}
+        key = (x, f"int8 in {parts}")
+        if key not in self.prepared:
+            self.prepared[key] = _quantized(self, x, parts)
+        return {"x": self.prepared[key], "record": activation.record_bytes(width)}
+
+    def panels(self, weight: Weight, x: Tensor) -> Panels:
+        """How a batch is multiplied with weights."""
+        if self.by_tiles(weight, x):
+            return TILES
+        return INTEGERS if int8_matmul.fits(self.isa, weight.type) else FLOATS
 
     def feeds_tiles(self, tensor: Tensor) -> bool:
         """Whether nothing but tile matmuls read an activation, in whole tiles."""
@@ -130,13 +159,15 @@ class Lowering:
         return self.prepared[key]
 
 
-def _quantized(low: Lowering, x: Tensor) -> Buffer:
-    record = activation.record_bytes(x.width)
-    out = Buffer(f"{x.name}.int8", low.mode.padded(x.rows) * record)
+def _quantized(low: Lowering, x: Tensor, parts: int = 1) -> Buffer:
+    width = x.width // parts
+    record = activation.record_bytes(width)
+    out = Buffer(f"{x.name}.int8", low.mode.padded(x.rows) * parts * record)
     arguments: dict[str, Argument] = {
-        "x": low.buffers[x], "out": out, "width": x.width, "record": record,
+        "x": low.buffers[x], "out": out, "width": width, "record": record,
     }  # fmt: skip
-    low.launch(activation.quantize(), arguments, count=x.rows.value, label=out.name)
+    kernel = activation.quantize()
+    low.launch(kernel, arguments, chunks=parts, count=x.rows.value, label=out.name)
     return out
 
 

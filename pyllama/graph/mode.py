@@ -23,6 +23,11 @@ class CacheLayout:
     key_type: str
     value_type: str
 
+    @property
+    def conv_type(self) -> str:
+        """How inputs of convolutions are stored: as keys are, but never quantized."""
+        return "f16" if CACHE_TYPES[self.key_type].is_quantized else self.key_type
+
     def layer_bytes(self, type: str, kv_heads: int, head_dim: int) -> int:
         """Bytes of the keys, or of the values, of one layer."""
         head = CACHE_TYPES[type].head_bytes(head_dim)

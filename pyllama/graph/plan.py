@@ -30,10 +30,15 @@ class Buffer:
 
 @dataclass(frozen=True)
 class External:
-    """Memory that outlives a step: ``weight``, ``vector``, ``keys``, ``values`` or ``table``."""
+    """Memory that outlives a step: a ``weight``, ``vector``, ``table``, ``keys``, ``values``,
+    ``conv``, or what an op says of its own.
+
+    ``offset``: bytes from its beginning.
+    """
 
     kind: str
     name: str
+    offset: int = 0
 
 
 Memory = Buffer | External

@@ -80,9 +80,39 @@ def _attention(op: ops.Attention, node: Node, size: StepSize) -> Work:
     return Work(read * op.kv_heads * head_bytes, 4 * op.heads * op.head_dim * seen)
 
 
+def _experts(*matrices: Weight, node: Node, size: StepSize) -> Work:
+    """Of the experts that are chosen: each one's weights are read once, whoever chose it.
+
+    What a batch chooses is not known; it is taken to choose all experts equally often.
+    """
+    experts = matrices[0].shape[0]
+    n_rows, used = size.mode.rows(node.output.rows), node.inputs[1].width // 2
+    chosen = experts * (1 - (1 - used / experts) ** n_rows)
+    n_bytes = sum(weight_bytes(weight) for weight in matrices)
+    elements = sum(weight.shape[1] * weight.shape[2] for weight in matrices)
+    return Work(round(n_bytes * chosen / experts), 2 * n_rows * used * elements)
+
+
+def _gated_experts(op: ops.GatedExperts, node: Node, size: StepSize) -> Work:
+    return _experts(op.gate, op.up, node=node, size=size)
+
+
+def _sum_experts(op: ops.SumExperts, node: Node, size: StepSize) -> Work:
+    return _experts(op.down, node=node, size=size)
+
+
+def _head_linear(op: ops.HeadLinear, node: Node, size: StepSize) -> Work:
+    heads, n_out, n_in = op.weight.shape
+    n_rows = size.mode.rows(node.output.rows)
+    return Work(weight_bytes(op.weight), 2 * n_rows * heads * n_out * n_in)
+
+
 _WORK: dict[type[ops.Op], Callable[[Any, Node, StepSize], Work]] = {
     ops.Embedding: _embedding,
     ops.Linear: _linear,
     ops.GatedLinear: _gated_linear,
+    ops.GatedExperts: _gated_experts,
+    ops.SumExperts: _sum_experts,
+    ops.HeadLinear: _head_linear,
     ops.Attention: _attention,
 }

@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 from typing import Any
 
-import numpy as np
-
-from pyllama.errors import ModelError
+from pyllama.models.experts import ExpertConfig, read_experts
+from pyllama.models.keys import Keys
+from pyllama.models.latent import NO_LATENT, LatentConfig, read_latent, score_growth
+from pyllama.models.traits import Traits
 
 MAX_LAYERS = 512
-MAX_SIZE = 1 << 24
-"""No width, head count or vocabulary of a model comes near this."""
-
 MAX_CONTEXT = 1 << 30
+MAX_TAPS = 16
+"""Of a short convolution."""
 
 
 @dataclass(frozen=True)
 class RopeConfig:
     """Frequencies of the rotary embedding and how they are scaled.
 
-    ``scaling`` is ``none``, ``linear``, ``yarn`` or ``dynamic``. ``attention_factor`` is YaRN's
-    factor of cosines and sines where the file gives it, else ``None``.
+    ``scaling`` is ``none``, ``linear``, ``yarn``, ``longrope`` or ``dynamic``. ``attention_factor``
+    is YaRN's factor of cosines and sines where the file gives it, else ``None``. ``whole_pairs``:
+    YaRN's ramp begins and ends at whole numbers of pairs.
     """
 
     dims: int
@@ -36,11 +37,27 @@ class RopeConfig:
     beta_fast: float
     beta_slow: float
     extrapolation: float
+    whole_pairs: bool = True
+
+
+@dataclass(frozen=True)
+class Scales:
+    """What embeddings, additions to the stream, attention scores and logits are multiplied by."""
+
+    embedding: float
+    residual: float
+    attention: float
+    logits: float
 
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """What the graph of a model depends on besides its tensors. Sizes are in elements."""
+    """What the graph of a model depends on besides its tensors. Sizes are in elements.
+
+    ``windows``: how many positions the tokens of each layer see, 0 for all. ``local_rope`` is the
+    rotation of the layers that have a window. A softcap c stands for ``c * tanh(x / c)``; it, the
+    clamp of queries, keys and values, and the largest ALiBi slope's exponent are 0 for none.
+    """
 
     architecture: str
     layers: int
@@ -50,104 +67,96 @@ class ModelConfig:
     kv_heads: int
     head_dim: int
     context_length: int
+    norm: str
     norm_epsilon: float
-    window: int
+    windows: tuple[int, ...]
     rope: RopeConfig
+    local_rope: RopeConfig
+    scales: Scales
+    attention_softcap: float
+    logit_softcap: float
+    clamp: float
+    alibi: float
+    parallel_residual: bool
+    experts: ExpertConfig
+    latent: LatentConfig
+    conv_taps: int
 
 
-class _Keys:
-    """Checked look-ups of ``{architecture}.*`` keys."""
-
-    def __init__(self, path: str | PathLike[str], metadata: Mapping[str, Any], prefix: str) -> None:
-        self._path, self._metadata, self._prefix = path, metadata, prefix
-
-    def _value(self, key: str) -> Any:
-        return self._metadata.get(f"{self._prefix}.{key}")
-
-    def fail(self, key: str, problem: str) -> ModelError:
-        """The error for a key."""
-        return ModelError(
-            self._path, f"{self._prefix}.{key} {problem}", "the file is damaged: get it again"
-        )
-
-    def integer(
-        self, key: str, default: int | None = None, low: int = 1, high: int = MAX_SIZE
-    ) -> int:
-        """An integer within bounds; an array is accepted when all its elements are equal."""
-        value = self._value(key)
-        if value is None:
-            if default is None:
-                raise self.fail(key, "is missing")
-            return default
-        if isinstance(value, np.ndarray) and value.size and (value == value[0]).all():
-            value = value[0].item()
-        if isinstance(value, np.ndarray):
-            raise self.fail(key, "differs from layer to layer, which this architecture does not do")
-        if not isinstance(value, int) or isinstance(value, bool):
-            raise self.fail(key, f"is no integer: {value!r}")
-        if not low <= value <= high:
-            raise self.fail(key, f"is {value}, not between {low} and {high}")
-        return value
-
-    def number(self, key: str, default: float | None = None, positive: bool = True) -> float:
-        """A finite number."""
-        value = self._value(key)
-        if value is None:
-            if default is None:
-                raise self.fail(key, "is missing")
-            return default
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise self.fail(key, f"is no number: {value!r}")
-        if not np.isfinite(value) or (positive and value <= 0):
-            raise self.fail(key, f"is {value}")
-        return float(value)
-
-    def text(self, key: str, default: str) -> str:
-        """A string."""
-        value = self._value(key)
-        if value is None:
-            return default
-        if not isinstance(value, str):
-            raise self.fail(key, f"is no text: {value!r}")
-        return value
-
-
-def read_config(path: str | PathLike[str], metadata: Mapping[str, Any]) -> ModelConfig:
+def read_config(
+    path: str | PathLike[str], metadata: Mapping[str, Any], architecture: str, traits: Traits
+) -> ModelConfig:
     """The hyperparameters of a model file; ModelError names the key that is wrong."""
-    architecture = metadata.get("general.architecture")
-    if not isinstance(architecture, str):
-        raise ModelError(
-            path, "general.architecture is missing", "the file holds no model: get another"
-        )
-    keys = _Keys(path, metadata, architecture)
+    keys = Keys(path, metadata, architecture)
+    keys.require(*traits.required)
+    layers = keys.integer("block_count", high=MAX_LAYERS)
+    layers -= keys.integer("nextn_predict_layers", 0, low=0, high=layers - 1)
     width = keys.integer("embedding_length")
     heads = keys.integer("attention.head_count", high=1 << 16)
-    kv_heads = keys.integer("attention.head_count_kv", heads, high=1 << 16)
+    kv_heads = keys.integer("attention.head_count_kv", heads, high=1 << 16, besides=0)
     if heads % kv_heads:
         raise keys.fail("attention.head_count", f"is {heads}, no multiple of {kv_heads} key heads")
     head_dim = keys.integer("attention.key_length", max(1, width // heads), high=1 << 12)
-    if keys.integer("attention.value_length", head_dim, high=1 << 12) != head_dim:
+    value_dim = keys.integer("attention.value_length", head_dim, high=1 << 12)
+    if value_dim != head_dim and not traits.has_latent:
         raise keys.fail("attention.value_length", "differs from attention.key_length")
     context = keys.integer("context_length", high=MAX_CONTEXT)
+    rope = _rope(keys, head_dim, context, traits)
+    latent = read_latent(keys, rope.dims) if traits.has_latent else NO_LATENT
+    feed_forward = keys.integer("feed_forward_length")
+    score_dims = width // heads if layers == traits.wide_score_layers else head_dim
     return ModelConfig(
         architecture=architecture,
-        layers=keys.integer("block_count", high=MAX_LAYERS),
+        layers=layers,
         width=width,
-        feed_forward=keys.integer("feed_forward_length"),
+        feed_forward=feed_forward,
         heads=heads,
         kv_heads=kv_heads,
         head_dim=head_dim,
         context_length=context,
-        norm_epsilon=keys.number("attention.layer_norm_rms_epsilon"),
-        window=keys.integer("attention.sliding_window", 0, low=0, high=MAX_CONTEXT),
-        rope=_rope(keys, head_dim, context),
+        norm=traits.norm,
+        norm_epsilon=keys.number(f"attention.{_EPSILONS[traits.norm]}"),
+        windows=_windows(keys, layers, traits),
+        rope=rope,
+        local_rope=_local_rope(keys, rope, traits),
+        scales=_scales(keys, width, latent.key_dim or score_dims, traits),
+        attention_softcap=keys.factor("attn_logit_softcapping", traits.attention_softcap),
+        logit_softcap=keys.factor("final_logit_softcapping", traits.logit_softcap),
+        clamp=keys.factor("attention.clamp_kqv", 0.0),
+        alibi=keys.factor(
+            "attention.max_alibi_bias", traits.alibi if layers == traits.alibi_layers else 0.0
+        ),
+        parallel_residual=keys.flag("use_parallel_residual", default=True),
+        experts=read_experts(keys, feed_forward, traits),
+        latent=latent,
+        conv_taps=keys.integer("shortconv.l_cache", 0, low=0, high=MAX_TAPS),
     )
 
 
-SCALINGS = ("none", "linear", "yarn", "dynamic")
+_EPSILONS = {"rms": "layer_norm_rms_epsilon", "layer": "layer_norm_epsilon"}
 
 
-def _rope(keys: _Keys, head_dim: int, context: int) -> RopeConfig:
+def _windows(keys: Keys, layers: int, traits: Traits) -> tuple[int, ...]:
+    window = keys.integer("attention.sliding_window", traits.window, low=0, high=MAX_CONTEXT)
+    key = "attention.sliding_window_pattern"
+    return tuple(window * local for local in keys.pattern(key, layers, traits.global_every))
+
+
+def _scales(keys: Keys, width: int, score_dims: int, traits: Traits) -> Scales:
+    logits = keys.factor("logit_scale", 1.0)
+    growth = score_growth(keys, _factor(keys)) if traits.has_latent else 1.0
+    return Scales(
+        embedding=keys.factor("embedding_scale", width**0.5 if traits.root_embeddings else 1.0),
+        residual=keys.factor("residual_scale", 1.0),
+        attention=keys.factor("attention.scale", score_dims**-0.5) * growth,
+        logits=1 / logits if traits.logits_divided else logits,
+    )
+
+
+SCALINGS = ("none", "linear", "yarn", "longrope", "dynamic")
+
+
+def _rope(keys: Keys, head_dim: int, context: int, traits: Traits) -> RopeConfig:
     dims = keys.integer("rope.dimension_count", head_dim, low=2)
     if dims % 2 or dims > head_dim:
         raise keys.fail("rope.dimension_count", f"is {dims}; it must be even and fit a head")
@@ -156,11 +165,13 @@ def _rope(keys: _Keys, head_dim: int, context: int) -> RopeConfig:
         known = ", ".join(SCALINGS)
         raise keys.fail("rope.scaling.type", f"is {scaling!r}, which is not one of {known}")
     given = keys.number("rope.scaling.yarn_attn_factor", 0.0, positive=False)
+    if traits.has_latent and not given:  # scores grow as a whole instead, see score_growth
+        given = float(keys.number("rope.scaling.yarn_log_multiplier", 0.0, positive=False) != 0)
     return RopeConfig(
         dims=dims,
         base=keys.number("rope.freq_base", 10000.0),
         scaling=scaling,
-        factor=keys.number("rope.scaling.factor", keys.number("rope.scale_linear", 1.0)),
+        factor=_factor(keys),
         original_context=keys.integer(
             "rope.scaling.original_context_length", context, high=MAX_CONTEXT
         ),
@@ -169,4 +180,17 @@ def _rope(keys: _Keys, head_dim: int, context: int) -> RopeConfig:
         beta_fast=keys.number("rope.scaling.yarn_beta_fast", 32.0),
         beta_slow=keys.number("rope.scaling.yarn_beta_slow", 1.0),
         extrapolation=keys.number("rope.scaling.yarn_ext_factor", 1.0, positive=False),
+        whole_pairs=traits.yarn_whole_pairs,
     )
+
+
+def _factor(keys: Keys) -> float:
+    """How much longer sequences get by the scaling of frequencies."""
+    return keys.number("rope.scaling.factor", keys.number("rope.scale_linear", 1.0))
+
+
+def _local_rope(keys: Keys, rope: RopeConfig, traits: Traits) -> RopeConfig:
+    base = keys.number("rope.freq_base_swa", traits.local_rope_base or rope.base)
+    if traits.local_rope_scaled:
+        return replace(rope, base=base)
+    return replace(rope, base=base, scaling="none", factor=1.0, extra_attention_factor=1.0)

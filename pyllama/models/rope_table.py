@@ -29,8 +29,10 @@ def _yarn_ramp(rope: RopeConfig) -> NDArray[np.float64]:
         period = rope.original_context / (turns * 2 * math.pi)
         return rope.dims * math.log(period) / (2 * math.log(rope.base))
 
-    low = max(math.floor(pair_that_turns(rope.beta_fast)), 0)
-    high = min(math.ceil(pair_that_turns(rope.beta_slow)), rope.dims - 1)
+    low, high = pair_that_turns(rope.beta_fast), pair_that_turns(rope.beta_slow)
+    if rope.whole_pairs:
+        low, high = math.floor(low), math.ceil(high)
+    low, high = max(low, 0), min(high, rope.dims - 1)
     pairs = np.arange(rope.dims // 2)
     return np.clip((pairs - low) / max(high - low, 0.001), 0, 1)
 

@@ -23,7 +23,8 @@ def test_session_agrees_with_the_interpreter(case, tmp_path: Path) -> None:
     model = Model.load(tmp_path / "tiny.gguf")
     assert not depends_on_length(model.config.rope)
     session = Session(model, context=128, ubatch=32, threads=2, cache_type="f32")
-    table = rope_table(model.config.rope, range(128), model.rope_factors)
+    config, factors = model.rope("rope", 128)
+    table = rope_table(config, range(128), factors)
     interpreter = Interpreter(model.graph, model.dequantized, {"rope": table})
     tokens = np.random.default_rng(1).integers(0, model.n_vocab, 50)
     for part in (slice(0, 37), slice(37, 38), slice(38, 43), slice(43, 50)):

@@ -11,8 +11,8 @@ from pyllama.cache import cache_layout
 from pyllama.graph.cpu import plan_for_cpu
 from pyllama.graph.graph import Graph, make_node, verify
 from pyllama.graph.mode import Mode
-from pyllama.graph.ops import Add, Linear, Rows, SelectRows, SwiGLU, Tensor, Weight
-from pyllama.graph.passes import drop_unused, fold_residuals
+from pyllama.graph.ops import Add, Each, Gate, Linear, Rows, SelectRows, Tensor, Weight
+from pyllama.graph.passes import drop_unused, fold_residuals, fuse_activations
 from pyllama.graph.plan import Buffer, Plan
 from pyllama.kernels import target
 from pyllama.model import Model
@@ -93,7 +93,7 @@ def linear(name: str, x: Tensor, rows: int):
 
 def test_a_residual_is_folded_into_the_only_matmul_that_feeds_it() -> None:
     x = Tensor("x", Rows.TOKENS, 8)
-    source = make_node(SwiGLU(), [x, x], "source")
+    source = make_node(Gate(), [x, x], "source")
     one = linear("one", source.output, 8)
     total = make_node(Add(), [one.output, source.output], "total")
     graph = Graph((source, one, total), total.output)
@@ -104,7 +104,7 @@ def test_a_residual_is_folded_into_the_only_matmul_that_feeds_it() -> None:
 
 def test_a_matmul_that_others_read_too_is_not_folded() -> None:
     x = Tensor("x", Rows.TOKENS, 8)
-    source = make_node(SwiGLU(), [x, x], "source")
+    source = make_node(Gate(), [x, x], "source")
     one = linear("one", source.output, 8)
     total = make_node(Add(), [one.output, source.output], "total")
     again = make_node(Add(), [one.output, total.output], "again")
@@ -113,17 +113,40 @@ def test_a_matmul_that_others_read_too_is_not_folded() -> None:
     assert names == ["source", "one", "total", "again"]
 
 
+def test_an_activation_becomes_part_of_the_matmul_before_it() -> None:
+    x = Tensor("x", Rows.TOKENS, 8)
+    source = make_node(Gate(), [x, x], "source")
+    one = linear("one", source.output, 8)
+    active = make_node(Each("gelu"), [one.output], "active")
+    scaled = make_node(Each("scale", 2.0), [active.output], "scaled")
+    graph = fuse_activations(Graph((source, one, active, scaled), scaled.output))
+    assert [node.output.name for node in graph.nodes] == ["source", "active", "scaled"]
+    fused = graph.nodes[1].op
+    assert isinstance(fused, Linear)
+    assert fused.activation == "gelu"
+
+
+def test_an_activation_of_what_others_read_stays() -> None:
+    x = Tensor("x", Rows.TOKENS, 8)
+    source = make_node(Gate(), [x, x], "source")
+    one = linear("one", source.output, 8)
+    active = make_node(Each("gelu"), [one.output], "active")
+    total = make_node(Add(), [one.output, active.output], "total")
+    graph = Graph((source, one, active, total), total.output)
+    assert fuse_activations(graph).nodes == graph.nodes
+
+
 def test_nodes_that_nobody_reads_go_away() -> None:
     x = Tensor("x", Rows.TOKENS, 8)
-    used = make_node(SwiGLU(), [x, x], "used")
-    unused = make_node(SwiGLU(), [x, x], "unused")
+    used = make_node(Gate(), [x, x], "used")
+    unused = make_node(Gate(), [x, x], "unused")
     graph = drop_unused(Graph((used, unused), used.output))
     assert graph.nodes == (used,)
 
 
 def test_verify_names_what_is_wrong() -> None:
     x = Tensor("x", Rows.TOKENS, 8)
-    node = make_node(SwiGLU(), [x, x], "gated")
+    node = make_node(Gate(), [x, x], "gated")
     with pytest.raises(ValueError, match="gated reads x before it is computed"):
         verify(Graph((node,), node.output))
     with pytest.raises(ValueError, match="different shapes"):

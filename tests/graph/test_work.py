@@ -8,7 +8,19 @@ from pyllama.cache import cache_layout
 from pyllama.gguf import TensorType
 from pyllama.graph.graph import Node, make_node
 from pyllama.graph.mode import Mode
-from pyllama.graph.ops import Add, Attention, Embedding, Linear, Rows, SelectRows, Tensor, Weight
+from pyllama.graph.ops import (
+    Add,
+    Attention,
+    Embedding,
+    GatedExperts,
+    HeadLinear,
+    Linear,
+    Rows,
+    SelectRows,
+    SumExperts,
+    Tensor,
+    Weight,
+)
 from pyllama.graph.work import StepSize, Work, work_of
 
 X = Tensor("x", Rows.TOKENS, 512)
@@ -56,6 +68,27 @@ def test_a_window_bounds_what_is_seen() -> None:
     assert work_of(attention(window=8), step(1, depth=99)).n_bytes == 8 * 2 * 2 * 128
     work = work_of(attention(window=8), step(4, depth=5))
     assert work == Work(9 * 2 * 2 * 128, (6 + 7 + 8 + 8) * 4 * 8 * 64)
+
+
+def test_experts_that_are_not_chosen_do_not_count() -> None:
+    weight = Weight("e", (8, 100, 512), TensorType.Q4_K)
+    route = Tensor("route", Rows.TOKENS, 2 * 2)
+    one = make_node(GatedExperts(weight, weight), [X, route], "gated")
+    assert work_of(one, step(1)) == Work(2 * 2 * WEIGHT_BYTES, 2 * 2 * 2 * 100 * 512)
+    assert work_of(one, step(3)).flops == 3 * work_of(one, step(1)).flops
+    chosen = 8 * (1 - 0.75**3)  # of which three tokens choose two each
+    assert work_of(one, step(3)).n_bytes == round(chosen * 2 * WEIGHT_BYTES)
+    inner = Tensor("inner", Rows.TOKENS, 2 * 512)
+    assert work_of(make_node(SumExperts(weight), [inner, route], "sum"), step(1)) == Work(
+        2 * WEIGHT_BYTES, 2 * 2 * 100 * 512
+    )
+
+
+def test_every_head_has_its_matrix() -> None:
+    weight = Weight("h", (4, 100, 256), TensorType.Q4_K)
+    x = Tensor("heads", Rows.TOKENS, 4 * 256)
+    work = work_of(make_node(HeadLinear(weight), [x], "y"), step(3))
+    assert work == Work(4 * 100 * 144, 3 * 2 * 4 * 100 * 256)
 
 
 def test_other_ops_have_none() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from kernel_cases.attention import Heads, Tokens, attention_case, store_case
@@ -24,6 +25,12 @@ SHAPES = [
     Heads(128, 5, 2, 1, "bf16", "f16"),
 ]
 """Every head size, cache type, and number of rows around whole register tiles."""
+
+CHANGES: list[dict[str, float]] = [
+    {"softcap": 2.0},
+    {"alibi": 8.0},
+    {"softcap": 2.0, "alibi": 8.0},
+]
 
 LENGTHS = (0, 1, 14, 15, 16, 17, 62, 63, 64, 65, 127, 128, 200)
 """Tokens before the new ones, around the edges of 16 and 64 cells."""
@@ -76,6 +83,15 @@ def test_equal_scores_and_scores_far_apart(spread: float, library: Library) -> N
     attention_case(SHAPES[3], [Tokens(0, 130, 5)], spread=spread).run(library)
 
 
+@pytest.mark.parametrize("change", [{"softcap": 2.0}, {"alibi": 8.0}, {"has_sinks": True}])
+def test_changed_scores(change: dict[str, Any], library: Library) -> None:
+    for heads in SHAPES[1:6]:
+        tokens = [Tokens(0, 70, 20), Tokens(1, 130, 3)]
+        attention_case(heads, tokens, spread=3.0, **change).run(library)
+    alone = replace(SHAPES[3], tile=1)
+    attention_case(alone, [Tokens(0, 1030, 2)], 800, 2048, parts=3, **change).run(library)
+
+
 @pytest.mark.parametrize("type", CACHE_TYPES)
 def test_store(type: str, library: Library) -> None:
     cells = [(0, 0), (0, 1), (1, 15), (1, 16), (2, 63), (0, 40)]
@@ -98,6 +114,14 @@ TILE_SHAPES = [
 def test_tiles(window: int | None, heads: Heads, library: Library) -> None:
     tokens = [Tokens(2, 5, 17), Tokens(0, 0, 33), Tokens(1, 127, 3), Tokens(3, 100, 100)]
     attention_case(heads, tokens, window, by_tiles=True).run(library)
+
+
+@pytest.mark.parametrize("library", TILES, indirect=True)
+@pytest.mark.parametrize("change", [{"softcap": 2.0}, {"alibi": 8.0}, {"has_sinks": True}])
+@pytest.mark.parametrize("heads", TILE_SHAPES, ids=name)
+def test_changed_scores_of_tiles(change: dict[str, Any], heads: Heads, library: Library) -> None:
+    tokens = [Tokens(2, 5, 17), Tokens(0, 0, 33), Tokens(3, 100, 100)]
+    attention_case(heads, tokens, 90, by_tiles=True, **change).run(library)
 
 
 @pytest.mark.parametrize("library", TILES, indirect=True)

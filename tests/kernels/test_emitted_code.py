@@ -20,8 +20,9 @@ BEYOND_AVX2 = re.compile(
     r"%zmm|%k[0-7]\b|%[xy]mm(1[6-9]|2\d|3[01])\b|\bvpternlog|\bvpdpbusd|\bvmovdqu(8|16|32|64)\b"
 )
 FOREIGN = re.compile(r"\$(\w+)@(?:GOT|PLT)\b|\bblr?\t(\w+)")
-ALLOWED = {"memset"}
-"""What LLVM makes of a loop that does nothing but write zeros, as a dot product of width 0 is."""
+ALLOWED = {"memset", "memcpy"}
+"""What LLVM makes of loops that do nothing but write zeros, as a dot product of width 0 is, or copy,
+as encoders do with signs."""
 
 DOTS = matvecs(TensorType.Q8_0, TensorType.Q4_K, TensorType.IQ4_XS)
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pyllama.errors import Interrupted, UsageError
 from pyllama.graph.plan import Argument, Buffer, External, Launch, Program, make_plan
-from pyllama.kernels.elementwise import add, rms_norm, swiglu
+from pyllama.kernels.elementwise import add, gate, rms_norm
 from pyllama.kernels.jit import Library
 from pyllama.kernels.kernel import STEP, Array, Fields, kernel
 from pyllama.kernels.language import Builder, Value
@@ -80,12 +80,19 @@ class Chain:
                 for name in ("normed", "gated", "total")
             )
             norm: dict[str, Argument] = {
-                "x": x, "weight": weight, "out": normed, "width": WIDTH, "groups": 1, "eps": 1e-5,
+                "x": x, "weight": weight, "out": normed, "width": WIDTH, "stride": 0, "groups": 1,
+                "eps": 1e-5,
             }  # fmt: skip
             yield Launch(rms_norm(), norm, (x, weight), (normed,), "norm", "n_tokens")
-            gate: dict[str, Argument] = {"gate": normed, "up": x, "out": gated, "width": WIDTH}
-            yield Launch(swiglu(), gate, (normed, x), (gated,), "gate", "n_tokens")
-            sum_: dict[str, Argument] = {"x": x, "y": gated, "out": total, "width": WIDTH}
+            halves: dict[str, Argument] = {"gate": normed, "up": x, "out": gated, "width": WIDTH}
+            yield Launch(gate(activation="silu"), halves, (normed, x), (gated,), "gate", "n_tokens")
+            sum_: dict[str, Argument] = {
+                "x": x,
+                "y": gated,
+                "out": total,
+                "width": WIDTH,
+                "scale": 1.0,
+            }
             yield Launch(add(), sum_, (x, gated), (total,), "sum", "n_tokens")
             self.result = x = total
 

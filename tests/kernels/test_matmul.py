@@ -90,6 +90,7 @@ def test_activations_that_are_no_numbers_spoil_their_own_tokens(
 def test_embedding(type: TensorType, library: Library) -> None:
     for width in widths(type):
         embedding_case(type, width).run(library)
+    embedding_case(type, width, of="positions").run(library)
 
 
 @pytest.mark.parametrize("library", TILES, indirect=True)

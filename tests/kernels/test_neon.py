@@ -11,6 +11,7 @@ from kernel_cases import rows
 from kernel_cases.attention import Heads, Tokens, attention_case, store_case
 from kernel_cases.case import Case
 from kernel_cases.emulation import emulate, missing_tools
+from kernel_cases.encoding import FLOATS, decode_case, encode_case, encode_floats_case
 from kernel_cases.matmuls import (
     Size,
     Variant,
@@ -23,8 +24,10 @@ from kernel_cases.matmuls import (
 from kernel_cases.words import word_cases
 
 from pyllama.gguf.types import TensorType
+from pyllama.graph.ops.elements import FUNCTIONS
 from pyllama.kernels import int8_matmul
 from pyllama.kernels.cache import ObjectCache
+from pyllama.kernels.encode import ENCODERS
 from pyllama.kernels.executor import RUN, STOP, WORK, ExecutorFunction
 from pyllama.kernels.formats import FORMATS
 from pyllama.kernels.isa.arm import NEON
@@ -89,7 +92,10 @@ def others() -> dict[str, Factory]:
     cases: dict[str, Factory] = {}
     for width in (7, 8, 33):
         cases[f"rms_norm-{width}"] = partial(rows.rms_norm_case, width, groups=2)
-        cases[f"swiglu-{width}"] = partial(rows.swiglu_case, width)
+        cases[f"gate-{width}"] = partial(rows.gate_case, width)
+        cases[f"layer_norm-{width}"] = partial(rows.layer_norm_case, width, groups=2)
+        for function in FUNCTIONS:
+            cases[f"{function}-{width}"] = partial(rows.each_case, width, function)
         cases[f"add-{width}"] = partial(rows.add_case, width)
         cases[f"select_rows-{width}"] = partial(rows.select_rows_case, width)
     for style in STYLES:
@@ -102,6 +108,18 @@ def others() -> dict[str, Factory]:
     for type in CACHE_TYPES:
         heads = Heads(32, 1, 2, 1, type, type)
         cases[f"kv_store-{type}"] = partial(store_case, heads, [(0, 0), (1, 17), (1, 63)])
+    return cases
+
+
+def conversions() -> dict[str, Factory]:
+    """Everything that makes blocks of floats and floats of blocks."""
+    cases: dict[str, Factory] = {}
+    for type, encoder in ENCODERS.items():
+        cases[f"encode-{type.label}"] = partial(encode_case, type, encoder.takes_importance)
+    for type in FLOATS:
+        cases[f"encode-{type.label}"] = partial(encode_floats_case, type, 33)
+    for type in (TensorType.F16, TensorType.Q8_0):
+        cases[f"decode-{type.label}"] = partial(decode_case, type, 96)
     return cases
 
 
@@ -119,7 +137,7 @@ def _word(word: str, i: int) -> Case:
 
 
 CASES: dict[str, tuple[NEON, dict[str, Factory]]] = {
-    "neon": (ALL, words() | dots() | matmuls() | others()),
+    "neon": (ALL, words() | dots() | matmuls() | conversions() | others()),
     "neon-least": (LEAST, words() | dots()),
 }
 """What is run on which target: only dot products depend on features."""

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from kernel_cases.rows import add_case, swiglu_case
+from kernel_cases.rows import add_case, gate_case
 from kernel_cases.targets import MAIN, target
 
 from pyllama.kernels.cache import ObjectCache, default_directory
-from pyllama.kernels.elementwise import add, swiglu
+from pyllama.kernels.elementwise import add, gate
 from pyllama.kernels.jit import Library
 from pyllama.kernels.target import select
 
@@ -38,12 +38,12 @@ def entries(folder: Path) -> list[Path]:
 def test_a_warm_start_compiles_nothing(folder: Path) -> None:
     cold = fresh(folder)
     add_case(17).run(cold)
-    swiglu_case(17).run(cold)
-    assert sorted(cold.compiled) == sorted([add().symbol, swiglu().symbol])
+    gate_case(17).run(cold)
+    assert sorted(cold.compiled) == sorted([add().symbol, gate(activation="silu").symbol])
     assert cold.compile_seconds > 0
     warm = fresh(folder)
     add_case(17).run(warm)
-    swiglu_case(17).run(warm)
+    gate_case(17).run(warm)
     assert warm.compiled == []
     assert warm.compile_seconds == 0
 
@@ -154,9 +154,9 @@ def test_the_environment_chooses_the_directory(
 
 def test_a_library_loads_what_it_is_asked_for_once(folder: Path) -> None:
     library = fresh(folder)
-    library.load([add(), swiglu()])
+    library.load([add(), gate(activation="silu")])
     address = library.address(add())
     library.load([add()])
     assert library.address(add()) == address
-    assert library.compiled == [add().symbol, swiglu().symbol]
-    assert np.unique([address, library.address(swiglu())]).size == 2
+    assert library.compiled == [add().symbol, gate(activation="silu").symbol]
+    assert np.unique([address, library.address(gate(activation="silu"))]).size == 2

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from kernel_cases import rows
 
+from pyllama.graph.ops.elements import FUNCTIONS, GATES
+from pyllama.kernels import gates
 from pyllama.kernels.jit import Library
 from pyllama.kernels.rope import STYLES
 
@@ -20,13 +22,37 @@ def test_rms_norm_of_groups(scale: float, library: Library) -> None:
 
 
 @pytest.mark.parametrize("width", rows.WIDTHS)
-def test_swiglu(width: int, library: Library) -> None:
-    rows.swiglu_case(width).run(library)
+def test_norms_of_groups_with_weights_of_their_own(width: int, library: Library) -> None:
+    rows.rms_norm_case(width, groups=3, own_weights=True).run(library)
+    rows.layer_norm_case(width, groups=3, own_weights=True).run(library)
+
+
+@pytest.mark.parametrize("biased", [True, False])
+@pytest.mark.parametrize("width", rows.WIDTHS)
+def test_layer_norm(width: int, biased: bool, library: Library) -> None:
+    rows.layer_norm_case(width, biased=biased).run(library)
+
+
+@pytest.mark.parametrize("activation", GATES)
+@pytest.mark.parametrize("width", rows.WIDTHS)
+def test_gate(width: int, activation: str, library: Library) -> None:
+    rows.gate_case(width, activation).run(library)
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize("width", rows.WIDTHS)
+def test_functions_of_elements(width: int, function: str, library: Library) -> None:
+    rows.each_case(width, function).run(library)
+
+
+def test_every_gate_has_a_meaning() -> None:
+    assert set(GATES) == set(gates.GATES)
 
 
 @pytest.mark.parametrize("width", rows.WIDTHS)
 def test_add(width: int, library: Library) -> None:
     rows.add_case(width).run(library)
+    rows.add_case(width, scale=0.25).run(library)
 
 
 @pytest.mark.parametrize("width", rows.WIDTHS)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pyllama.graph.ops.base import Array, Op, Rows, StepState, Tensor, require
+from pyllama.graph.ops.base import Array, Op, Rows, StepState, Tensor, Weight, require
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,10 @@ class Attention(Op):
     """Stores keys and values of the new tokens, then attends to all that each token may see.
 
     Inputs: queries (heads * head_dim), keys and values (kv_heads * head_dim each). A token sees
-    ``window`` positions up to its own; 0 means all.
+    ``window`` positions up to its own; 0 means all. Scores are the products times ``scale``, then
+    ``softcap * tanh(score / softcap)`` unless it is 0 (Bello et al. 2016). With ``alibi`` a
+    position costs its distance times the head's slope (see ``alibi_slopes``). ``sinks``:
+    (heads,) scores that take part in the softmax and stand for no position (Xiao et al. 2023).
     """
 
     layer: int
@@ -55,6 +58,9 @@ class Attention(Op):
     head_dim: int
     scale: float
     window: int = 0
+    softcap: float = 0.0
+    alibi: float = 0.0
+    sinks: Weight | None = None
 
     def output(self, inputs: Sequence[Tensor]) -> tuple[Rows, int]:
         """Rows and width of the result."""
@@ -76,7 +82,28 @@ class Attention(Op):
             seen = slice(oldest, position + 1)
             keys, values = (np.repeat(m[seen], repeat, axis=1) for m in (keys, values))
             scores = np.einsum("hd,chd->hc", q[t], keys) * np.float32(self.scale)
+            if self.softcap:
+                scores = np.float32(self.softcap) * np.tanh(scores / np.float32(self.softcap))
+            if self.alibi:
+                distance = position - np.arange(oldest, position + 1, dtype=np.float32)
+                scores = scores - np.outer(alibi_slopes(self.heads, self.alibi), distance)
+            if self.sinks is not None:
+                scores = np.column_stack([scores, step.weight(self.sinks)])
             weights = np.exp(scores - scores.max(axis=1, keepdims=True))
             weights /= weights.sum(axis=1, keepdims=True)
+            weights = weights[:, : len(keys)]
             result[t] = np.einsum("hc,chd->hd", weights, values)
         return result.reshape(inputs[0].shape)
+
+
+def alibi_slopes(heads: int, largest: float) -> Array:
+    """(heads,) costs of a step back: a geometric series that ends at ``2**-largest``.
+
+    Press et al. 2022.
+    Where ``heads`` is no power of two, the heads beyond the largest one below it take every other
+    element of the series for twice as many.
+    """
+    whole = 1 << (heads.bit_length() - 1)
+    first = 2.0 ** (-largest / whole * np.arange(1, whole + 1))
+    rest = 2.0 ** (-largest / (2 * whole) * np.arange(1, 2 * (heads - whole), 2))
+    return np.concatenate([first, rest]).astype(np.float32)

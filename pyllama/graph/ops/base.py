@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
@@ -25,11 +25,19 @@ class Rows(Enum):
 
 @dataclass(frozen=True)
 class Weight:
-    """A tensor of the file: its name, its shape (outermost first) and how it is stored."""
+    """A tensor of the file, or some neighbouring rows of it, and how it is stored.
+
+    shape: outermost dimension first; ``first_row``: where the rows begin in the tensor.
+    """
 
     name: str
     shape: tuple[int, ...]
     type: TensorType
+    first_row: int = 0
+
+    def part(self, first: int, count: int) -> Weight:
+        """Some of its rows, or of its elements where it has one dimension."""
+        return replace(self, shape=(count, *self.shape[1:]), first_row=self.first_row + first)
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +56,7 @@ class StepState(ABC):
     positions: NDArray[np.int32]
     sequences: NDArray[np.int32]
     outputs: NDArray[np.int32]
+    targets: NDArray[np.int32]
 
     @abstractmethod
     def weight(self, weight: Weight) -> Array:
@@ -64,6 +73,10 @@ class StepState(ABC):
     @abstractmethod
     def recall(self, layer: int, sequence: int) -> tuple[Array, Array]:
         """(positions, heads, head_dim) keys and values of a sequence."""
+
+    @abstractmethod
+    def tally(self, name: str, sums: NDArray[np.float64], counts: NDArray[np.float64]) -> None:
+        """Add (groups, columns) sums, and how many rows of each group they are of, to a tally."""
 
 
 class Op(ABC):

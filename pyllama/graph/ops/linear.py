@@ -6,15 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pyllama.graph.ops.base import Array, Op, Rows, StepState, Tensor, Weight, require
-from pyllama.graph.ops.rows import SwiGLU
+from pyllama.graph.ops.elements import Each, Gate
 
 
 @dataclass(frozen=True)
 class Linear(Op):
-    """``x @ weight.T + bias + residual``; weight: (n_out, n_in); bias and residual are optional."""
+    """``activation(x @ weight.T + bias) + residual``; weight: (n_out, n_in); the rest is optional.
+
+    activation: one of ``FUNCTIONS`` without a parameter.
+    """
 
     weight: Weight
     bias: Weight | None = None
+    activation: str | None = None
 
     def output(self, inputs: Sequence[Tensor]) -> tuple[Rows, int]:
         """Rows and width of the result."""
@@ -31,15 +35,18 @@ class Linear(Op):
         result = x @ step.weight(self.weight).T
         if self.bias is not None:
             result = result + step.weight(self.bias)
+        if self.activation is not None:
+            result = Each(self.activation).meaning(step, result)
         return result + residual[0] if residual else result
 
 
 @dataclass(frozen=True)
 class GatedLinear(Op):
-    """``silu(x @ gate.T) * (x @ up.T)``: what ``SwiGLU`` of two linear ops of one input becomes."""
+    """``Gate`` of ``x @ gate.T`` and ``x @ up.T``: what becomes of it and two ops of one input."""
 
     gate: Weight
     up: Weight
+    activation: str = "silu"
 
     def output(self, inputs: Sequence[Tensor]) -> tuple[Rows, int]:
         """Rows and width of the result."""
@@ -51,4 +58,4 @@ class GatedLinear(Op):
     def meaning(self, step: StepState, *inputs: Array) -> Array:
         """The result in NumPy."""
         gate, up = (inputs[0] @ step.weight(weight).T for weight in (self.gate, self.up))
-        return SwiGLU().meaning(step, gate, up)
+        return Gate(self.activation).meaning(step, gate, up)

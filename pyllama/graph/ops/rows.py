@@ -12,9 +12,11 @@ from pyllama.graph.ops.base import Array, Op, Rows, StepState, Tensor, Weight, r
 
 @dataclass(frozen=True)
 class Embedding(Op):
-    """``weight[tokens]``: weight (n_vocab, width)."""
+    """``scale * weight[tokens]``, or of the tokens' ``positions``; weight: (n_rows, width)."""
 
     weight: Weight
+    scale: float = 1.0
+    of: str = "tokens"
 
     def output(self, inputs: Sequence[Tensor]) -> tuple[Rows, int]:
         """Rows and width of the result."""
@@ -23,12 +25,16 @@ class Embedding(Op):
 
     def meaning(self, step: StepState, *inputs: Array) -> Array:
         """The result in NumPy."""
-        return step.weight(self.weight)[step.tokens]
+        rows = step.tokens if self.of == "tokens" else step.positions
+        return step.weight(self.weight)[rows] * np.float32(self.scale)
 
 
 @dataclass(frozen=True)
 class RMSNorm(Op):
-    """``x / sqrt(mean(x**2) + eps) * weight``, over each of ``groups`` equal parts of the row."""
+    """``x / sqrt(mean(x**2) + eps) * weight``, over each of ``groups`` equal parts of the row.
+
+    weight: (width,) of a part, or (groups, width).
+    """
 
     weight: Weight
     eps: float
@@ -36,9 +42,7 @@ class RMSNorm(Op):
 
     def output(self, inputs: Sequence[Tensor]) -> tuple[Rows, int]:
         """Rows and width of the result."""
-        (x,) = inputs
-        require(x.width == self.groups * self.weight.shape[0], "the norm's width differs")
-        return x.rows, x.width
+        return _normed(inputs, self.weight, self.groups)
 
     def meaning(self, step: StepState, *inputs: Array) -> Array:
         """The result in NumPy."""
@@ -49,23 +53,48 @@ class RMSNorm(Op):
 
 
 @dataclass(frozen=True)
-class SwiGLU(Op):
-    """``gate * sigmoid(gate) * up`` (Shazeer 2020)."""
+class LayerNorm(Op):
+    """``(x - mean) / sqrt(variance + eps) * weight + bias``, otherwise as ``RMSNorm``.
+
+    Ba et al. 2016.
+    """
+
+    weight: Weight
+    bias: Weight | None
+    eps: float
+    groups: int = 1
 
     def output(self, inputs: Sequence[Tensor]) -> tuple[Rows, int]:
         """Rows and width of the result."""
-        return same_shape(inputs)
+        require(self.bias is None or self.bias.shape == self.weight.shape, "the bias differs")
+        return _normed(inputs, self.weight, self.groups)
 
     def meaning(self, step: StepState, *inputs: Array) -> Array:
         """The result in NumPy."""
-        gate, up = inputs
-        result: Array = gate / (1 + np.exp(-np.clip(gate, -80, None))) * up
+        x = inputs[0].reshape(len(inputs[0]), self.groups, -1)
+        x = x - x.mean(axis=-1, keepdims=True, dtype=np.float32)
+        variance = np.mean(x * x, axis=-1, keepdims=True, dtype=np.float32)
+        normed = x / np.sqrt(variance + np.float32(self.eps)) * step.weight(self.weight)
+        if self.bias is not None:
+            normed = normed + step.weight(self.bias)
+        result: Array = normed.reshape(inputs[0].shape).astype(np.float32)
         return result
+
+
+def _normed(inputs: Sequence[Tensor], weight: Weight, groups: int) -> tuple[Rows, int]:
+    """Rows and width of a norm's result."""
+    (x,) = inputs
+    width = x.width // groups
+    require(x.width == groups * width, "the parts of a norm differ in width")
+    require(weight.shape in ((width,), (groups, width)), "the norm's width differs")
+    return x.rows, x.width
 
 
 @dataclass(frozen=True)
 class Add(Op):
-    """The sum of two activations."""
+    """``scale * a + b`` of two activations."""
+
+    scale: float = 1.0
 
     def output(self, inputs: Sequence[Tensor]) -> tuple[Rows, int]:
         """Rows and width of the result."""
@@ -73,7 +102,7 @@ class Add(Op):
 
     def meaning(self, step: StepState, *inputs: Array) -> Array:
         """The result in NumPy."""
-        return inputs[0] + inputs[1]
+        return inputs[0] * np.float32(self.scale) + inputs[1]
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernel_cases.case import Case, Launch, assert_close
-from kernel_cases.meaning import Step, quantized, rounded
+from kernel_cases.meaning import Step, quantized, rounded, vector
 from kernel_cases.memory import Memory
 from pyllama.graph import ops
 from pyllama.kernels import attention, tile_attention
@@ -110,6 +110,9 @@ def attention_case(
     spread: float = 1.0,
     by_tiles: bool = False,
     parts: int = 1,
+    softcap: float = 0.0,
+    alibi: float = 0.0,
+    has_sinks: bool = False,
 ) -> Case:
     """Store what is past, store what is new, attend. Scores are of the size ``spread``.
 
@@ -130,10 +133,16 @@ def attention_case(
     out = memory.empty((n, width), np.float32)
     tiles = memory.copy(_tiles(tokens, heads.tile), np.int32)
     scale = heads.head_dim**-0.5
-    kernel, scratch_bytes = _kernel(heads, by_tiles, parts)
+    named = (name for name, value in (("softcap", softcap), ("alibi", alibi)) if value)
+    change = "+".join(named) or "none"
+    kernel, scratch_bytes = _kernel(heads, by_tiles, parts, change, has_sinks)
+    sinks = memory.copy(rng.normal(1, spread, heads.heads), np.float32)
+    whole = 1 << (heads.heads.bit_length() - 1)
     scratch = memory.empty(scratch_bytes, np.uint8)
     arguments = layer.arguments | {
         "query": query, "out": out, "scale": scale, "window": window or capacity,
+        "softcap": softcap, "slope_heads": whole, "slope_step": alibi / whole,
+        "sinks": sinks,
     }  # fmt: skip
     if not by_tiles:
         size = attention.found_bytes(n, heads.heads, heads.head_dim, parts)
@@ -151,25 +160,30 @@ def attention_case(
 
     def compare() -> None:
         types = {"keys": heads.key_type, "values": heads.value_type}
-        meaning = Step(store=lambda x, side: rounded(types[side])(x))
+        meaning = Step(weight=sinks, store=lambda x, side: rounded(types[side])(x))
         past.remember(meaning, heads)
         meaning.positions, meaning.sequences = new.positions, new.slabs
-        op = ops.Attention(0, heads.heads, heads.kv_heads, heads.head_dim, scale, window or 0)
+        shape = heads.heads, heads.kv_heads, heads.head_dim
+        weight = vector(heads.heads) if has_sinks else None
+        op = ops.Attention(0, *shape, scale, window or 0, softcap, alibi, weight)
         bound = 0.012 if by_tiles else 1e-5 * max(1, spread)
         assert_close(out, op.meaning(meaning, query, new.key, new.value), bound)
 
     return Case(memory, launches, compare)
 
 
-def _kernel(heads: Heads, by_tiles: bool, parts: int) -> tuple[Kernel, int]:
+def _kernel(
+    heads: Heads, by_tiles: bool, parts: int, change: str, has_sinks: bool
+) -> tuple[Kernel, int]:
     """The kernel that attends, and the scratch memory that it asks for."""
     shape = {
         "head_dim": heads.head_dim, "heads_per_kv": heads.heads_per_kv, "tokens": heads.tile,
     }  # fmt: skip
+    types = heads.types | {"change": change, "has_sinks": has_sinks}
     if by_tiles:
         size = tile_attention.scratch_bytes(**shape)
-        return tile_attention.tile_attend(**shape, **heads.types), size
-    return attention.attend(**shape, **heads.types, parts=parts), attention.scratch_bytes(**shape)
+        return tile_attention.tile_attend(**shape, **types), size
+    return attention.attend(**shape, **types, parts=parts), attention.scratch_bytes(**shape)
 
 
 def _tiles(tokens: Sequence[Tokens], size: int) -> list[tuple[int, int]]:

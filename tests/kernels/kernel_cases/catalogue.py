@@ -3,15 +3,37 @@
 from __future__ import annotations
 
 from pyllama.gguf.types import TensorType
+from pyllama.graph.ops.elements import FUNCTIONS
 from pyllama.kernels.activation import quantize
 from pyllama.kernels.attention import attend
-from pyllama.kernels.elementwise import add, embedding, rms_norm, select_rows, swiglu
+from pyllama.kernels.decode import decode
+from pyllama.kernels.elementwise import (
+    add,
+    each,
+    embedding,
+    gate,
+    layer_norm,
+    rms_norm,
+    row_gate,
+    select_rows,
+)
+from pyllama.kernels.encode.encode import encode_blocks, encode_floats
+from pyllama.kernels.encode.weighting import mean_squares
+from pyllama.kernels.expert_matmul import expert_matmul, gated_expert_matmul, pack_groups
+from pyllama.kernels.expert_matvec import expert_matvec, gated_expert_matvec
+from pyllama.kernels.heads import head_join, head_matmul, head_matvec, head_part, pack_heads
 from pyllama.kernels.int8_matmul import gated_int8_matmul, int8_matmul
 from pyllama.kernels.kernel import Kernel
 from pyllama.kernels.kv_cache import CACHE_TYPES, kv_store
 from pyllama.kernels.matmul import gated_matmul, matmul, pack
 from pyllama.kernels.matvec import gated_matvec, matvec
 from pyllama.kernels.rope import STYLES, rope
+from pyllama.kernels.routing import SCORES, group, route
+from pyllama.kernels.score_changes import CHANGES
+from pyllama.kernels.scores import combine_scores, partial_scores
+from pyllama.kernels.short_conv import conv_store, short_conv
+
+GATED = {"rows": "n_tokens", "activation": "silu"}
 
 
 def matvecs(*types: TensorType) -> list[Kernel]:
@@ -29,6 +51,52 @@ _FORMATS = [
 """One of each way to unpack."""
 
 
+def conversions() -> list[Kernel]:
+    """Encoders of every kind of format, and decoders."""
+    names = ("Q5_1", "Q3_K", "IQ4_XS", "IQ3_S", "IQ1_M")
+    return [
+        *(encode_blocks(type=TensorType[name], weighted=True) for name in names),
+        *(encode_blocks(type=TensorType[name], weighted=False) for name in ("Q8_0", "MXFP4")),
+        *(encode_floats(type=TensorType[name]) for name in ("F16", "BF16")),
+        *(decode(type=TensorType[name]) for name in ("BF16", "Q4_K")),
+        mean_squares(),
+    ]
+
+
+def of_experts_and_heads() -> list[Kernel]:
+    """Mixtures of experts, heads with matrices of their own, and short convolutions."""
+    type, rows = TensorType.Q4_K, "n_tokens"
+    experts = {"type": type, "experts": 8, "biased": True}
+    choice = {"experts": 8, "used": 2}
+    down = {**experts, "rows": rows, "used": 2, "has_residual": True}
+    return [
+        *(
+            route(
+                **choice, score=score, biased=True, normalized=True,
+                groups=4, groups_used=2, group_best=2,
+            )
+            for score in SCORES
+        ),
+        group(**choice, rows=rows, block=16),
+        gated_expert_matvec(**experts, used=2, columns=1, activation="clamped"),
+        expert_matvec(**down, columns=2),
+        *(pack_groups(panels=way, experts=8, share=2) for way in ("int8", "floats")),
+        *(
+            gated_expert_matmul(**experts, panels=way, activation="silu", packed=False)
+            for way in ("int8", "floats")
+        ),
+        expert_matmul(**down, panels="floats"),
+        head_part(),
+        head_join(),
+        head_matvec(type=type, columns=1, rows=rows),
+        pack_heads(panels="floats"),
+        head_matmul(type=type, rows=rows, panels="floats"),
+        conv_store(type="f16"),
+        short_conv(type="f16", taps=3),
+        row_gate(),
+    ]  # fmt: skip
+
+
 def of_each_kind() -> list[Kernel]:
     """Every kernel, cache type and style, and most formats, but not in all combinations."""
     integer = (TensorType.Q5_0, TensorType.Q6_K)
@@ -37,16 +105,36 @@ def of_each_kind() -> list[Kernel]:
         *matvecs(*_FORMATS),
         *(matmul(type=t, rows="n_tokens", epilogue="residual") for t in batch),
         *(int8_matmul(type=t, rows="n_tokens", epilogue="bias") for t in integer),
-        *(gated_int8_matmul(type=t, rows="n_tokens") for t in integer),
-        *(gated_matmul(type=t, rows="n_tokens") for t in batch),
-        *(gated_matvec(type=t, columns=1, rows="n_tokens") for t in batch),
-        *(embedding(type=t) for t in batch),
+        *(gated_int8_matmul(type=t, **GATED) for t in integer),
+        *(gated_matmul(type=t, **GATED) for t in batch),
+        *(gated_matvec(type=t, columns=1, **GATED) for t in batch),
+        *(embedding(type=t, of="tokens") for t in batch),
         *(kv_store(head_dim=64, key_type=t, value_type=t) for t in CACHE_TYPES),
         *(
-            attend(head_dim=64, heads_per_kv=4, tokens=1, parts=2, key_type=t, value_type=t)
+            attend(
+                head_dim=64,
+                heads_per_kv=4,
+                tokens=1,
+                parts=2,
+                key_type=t,
+                value_type=t,
+                change=change,
+                has_sinks=change == "none",
+            )
             for t in CACHE_TYPES
+            for change in CHANGES
         ),
         *(rope(style=style, pairs=32) for style in STYLES),
+        *(
+            partial_scores(type=t, panels=panels, biased=False, changes=(("softcap", 30.0),))
+            for t, panels in ((TensorType.Q6_K, "int8"), (TensorType.F16, "floats"))
+        ),
+        combine_scores(),
+        *conversions(),
         pack(tokens=16),
-        *(make() for make in (quantize, rms_norm, swiglu, add, select_rows)),
+        *(each(function=name) for name in FUNCTIONS),
+        gate(activation="gelu"),
+        layer_norm(biased=True),
+        *(make() for make in (quantize, rms_norm, add, select_rows)),
+        *of_experts_and_heads(),
     ]

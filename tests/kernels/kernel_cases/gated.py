@@ -12,6 +12,7 @@ from kernel_cases.matmuls import Size, as_quantized, is_quantized
 from kernel_cases.memory import Memory
 from kernel_cases.weights import Weights
 from pyllama.gguf.types import TensorType
+from pyllama.graph.ops.elements import GATES
 from pyllama.kernels import int8_matmul, matmul, matvec, tiles
 from pyllama.kernels.activation import quantize, record_bytes
 from pyllama.kernels.amx import BLOCK, DEPTH, EDGE
@@ -19,10 +20,12 @@ from pyllama.kernels.isa.base import ISA
 from pyllama.kernels.isa.meaning import bf16_to_f32, f32_to_bf16
 
 ROUNDING = 2e-5
+ACTIVATION = "gelu"
+STATIC = {"rows": "n_tokens", "activation": ACTIVATION}
 
 
 class _Gated:
-    """Two matrices, activations, and what silu(gate * x) * (up * x) should be."""
+    """Two matrices, activations, and what gelu(gate * x) * (up * x) should be."""
 
     def __init__(self, type: TensorType, size: Size, padded: int) -> None:
         self.size, self.type = size, type
@@ -44,7 +47,7 @@ class _Gated:
         """got: (tokens, n_rows); x: the activations as the kernel reads them."""
         x = x[: self.size.tokens].astype(np.float64)
         gate, up = (x @ weights.values.T for weights in (self.gate, self.up))
-        expected = gate / (1 + np.exp(-np.clip(gate, -80, None))) * up
+        expected = GATES[ACTIVATION](gate, up)
         sizes = [np.abs(x) @ np.abs(weights.values).T for weights in (self.gate, self.up)]
         assert_close(got, expected, tolerance * (sizes[0] + 1) * (sizes[1] + 1))
 
@@ -65,7 +68,7 @@ def gated_matvec_case(type: TensorType, size: Size, columns: int) -> Case:
         x = run.memory.empty((padded, record), np.uint8)
         arguments = {"x": run.x, "out": x, "width": size.width, "record": record}
         launches.append(Launch(quantize(), size.tokens, arguments))
-    kernel = matvec.gated_matvec(type=type, columns=columns, rows="n_tokens")
+    kernel = matvec.gated_matvec(type=type, columns=columns, **STATIC)
     arguments = {"x": x, "record": record, "task_rows": size.task_rows, "out": out}
     tasks = -(-size.n_rows // size.task_rows)
     launches.append(Launch(kernel, tasks, run.arguments | arguments, run.step()))
@@ -94,7 +97,7 @@ def gated_matmul_case(isa: ISA, type: TensorType, size: Size) -> Case:
             {"x": run.x, "out": packed, "width": size.width},
         ),
         Launch(
-            matmul.gated_matmul(type=type, rows="n_tokens"),
+            matmul.gated_matmul(type=type, **STATIC),
             -(-size.n_rows // matmul.PANEL_ROWS),
             run.arguments | {"x": packed, "out": out, "stride": size.n_rows},
             run.step() | {"scratch": scratch, "scratch_stride": scratch.size},
@@ -120,7 +123,7 @@ def gated_int8_case(isa: ISA, type: TensorType, size: Size) -> Case:
         Launch(quantize(), size.tokens, arguments),
         Launch(matmul.pack(tokens=tile), padded // tile, packing),
         Launch(
-            int8_matmul.gated_int8_matmul(type=type, rows="n_tokens"),
+            int8_matmul.gated_int8_matmul(type=type, **STATIC),
             -(-size.n_rows // int8_matmul.PANEL_ROWS),
             run.arguments | {"x": packed, "words": words, "out": out, "stride": size.n_rows},
             run.step() | {"scratch": scratch, "scratch_stride": scratch.size},
@@ -144,7 +147,7 @@ def gated_tiles_case(type: TensorType, size: Size) -> Case:
             {"x": run.x, "out": packed, "width": size.width},
         ),
         Launch(
-            tiles.gated_tile_matmul(type=type, rows="n_tokens"),
+            tiles.gated_tile_matmul(type=type, **STATIC),
             -(-size.n_rows // size.task_rows),
             run.arguments | {"x": packed, "out": out, "task_rows": size.task_rows},
             run.step() | {"scratch": scratch, "scratch_stride": scratch.size},

@@ -12,6 +12,7 @@ from kernel_cases.case import Case, Launch, assert_close
 from kernel_cases.memory import Memory
 from kernel_cases.weights import Weights
 from pyllama.gguf.types import TensorType
+from pyllama.graph.ops.elements import FUNCTIONS
 from pyllama.kernels import int8_matmul, tiles
 from pyllama.kernels.activation import quantize, quantize_meaning, record_bytes
 from pyllama.kernels.amx import BLOCK, EDGE
@@ -85,8 +86,8 @@ class _Matmul:
         stride = size.n_rows + GAP
         self.out = self.memory.empty((out_rows, stride), np.float32)
         self.out[:] = UNTOUCHED
-        shape = {"none": (1,), "bias": (size.n_rows,), "residual": (out_rows, stride)}
-        self.extra = self.memory.copy(rng.normal(0, 1, shape[variant.epilogue]), np.float32)
+        self.bias = self.memory.copy(rng.normal(0, 1, size.n_rows), np.float32)
+        self.residual = self.memory.copy(rng.normal(0, 1, (out_rows, stride)), np.float32)
         self.x = self.memory.empty((padded, size.width), np.float32)
         self.x[: size.tokens] = rng.normal(0, 1, (size.tokens, size.width))
         if spoil is not None:
@@ -98,7 +99,8 @@ class _Matmul:
             "width": size.width,
             "out": self.out,
             "stride": stride,
-            "extra": self.extra,
+            "bias": self.bias,
+            "residual": self.residual,
         }
 
     def compare(self, x: NDArray[np.float32], slack: float = 0.0) -> None:
@@ -108,10 +110,14 @@ class _Matmul:
         sound = np.isfinite(self.weights.values).all(axis=1)
         expected = x @ self.weights.values[sound].T
         bound = (ROUNDING * np.abs(x).sum(axis=1)[:, None] + slack) * self.weights.largest[sound]
-        if self.variant.epilogue == "bias":
-            expected = expected + self.extra[sound]
-        if self.variant.epilogue == "residual":
-            expected = expected + self.extra[:tokens, :n_rows][:, sound]
+        for part in self.variant.epilogue.split("+"):
+            if part == "bias":
+                expected = expected + self.bias[sound]
+            elif part == "residual":
+                expected = expected + self.residual[:tokens, :n_rows][:, sound]
+            elif part != "none":
+                bound = bound * (2 * np.abs(expected) + 2)  # no activation is steeper
+                expected = FUNCTIONS[part](expected, 0.0)
         got = self.out[:tokens, :n_rows]
         assert_close(got[:, sound], expected, bound + 1e-6)
         assert not np.isfinite(got[:, ~sound]).any()
@@ -267,8 +273,8 @@ def tile_matmul_case(type: TensorType, size: Size, variant: Variant = Variant())
     return Case(run.memory, launches, compare)
 
 
-def embedding_case(type: TensorType, width: int) -> Case:
-    """Look up rows, the last one among them."""
+def embedding_case(type: TensorType, width: int, of: str = "tokens") -> Case:
+    """Look up rows by tokens or positions, the last one among them, and double them."""
     size = Size(9, width, 5)
     weights = make_weights(type, size)
     memory = Memory()
@@ -276,12 +282,12 @@ def embedding_case(type: TensorType, width: int) -> Case:
     out = memory.empty((5, width), np.float32)
     arguments = {
         "weights": memory.copy(weights.data), "row_bytes": weights.row_bytes, "out": out,
-        "width": width,
+        "width": width, "scale": 2.0,
     }  # fmt: skip
-    launch = Launch(embedding(type=type), 5, arguments, {"tokens": tokens})
+    launch = Launch(embedding(type=type, of=of), 5, arguments, {of: tokens})
 
     def compare() -> None:
-        bound = 4e-7 * weights.largest[tokens][:, None]
-        assert_close(out, weights.values[tokens], bound)
+        bound = 8e-7 * weights.largest[tokens][:, None]
+        assert_close(out, 2 * weights.values[tokens], bound)
 
     return Case(memory, (launch,), compare)

@@ -11,16 +11,17 @@ from pyllama.gguf.types import TensorType
 from pyllama.graph.ops import Array, StepState, Weight
 
 VECTOR = "weight"
+BIAS = "bias"
 TABLE = "table"
 
 
-def vector(width: int) -> Weight:
-    """The only weight of an op."""
-    return Weight(VECTOR, (width,), TensorType.F32)
+def vector(*shape: int, name: str = VECTOR) -> Weight:
+    """A weight of an op."""
+    return Weight(name, shape, TensorType.F32)
 
 
 class Step(StepState):
-    """A step with one weight, one rope table, and one layer of memory."""
+    """A step with some weights, one rope table, and one layer of memory."""
 
     def __init__(
         self,
@@ -30,19 +31,21 @@ class Step(StepState):
         weight: Array | None = None,
         table: Array | None = None,
         store: Callable[[Array, str], Array] = lambda values, _side: values,
+        bias: Array | None = None,
     ) -> None:
         """``store(values, "keys" | "values")``: what is left of numbers when they were stored."""
         self.positions = np.asarray(positions, np.int32)
         self.sequences = np.asarray(sequences, np.int32)
         self.outputs = np.asarray(outputs, np.int32)
-        self._weight, self._table, self._store = weight, table, store
+        self._weights, self._table, self._store = {VECTOR: weight, BIAS: bias}, table, store
         self._memory: dict[tuple[int, int], dict[int, tuple[Array, Array]]] = {}
+        self.tallies: dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]] = {}
 
     def weight(self, weight: Weight) -> Array:
-        """The weight."""
-        assert self._weight is not None
-        assert weight.name == VECTOR
-        return self._weight
+        """A weight."""
+        values = self._weights[weight.name]
+        assert values is not None
+        return values
 
     def rope_table(self, name: str) -> Array:
         """The table."""
@@ -64,6 +67,10 @@ class Step(StepState):
         cells = self._memory[layer, sequence]
         ordered = [cells[i] for i in range(len(cells))]
         return np.stack([k for k, _ in ordered]), np.stack([v for _, v in ordered])
+
+    def tally(self, name: str, sums: NDArray[np.float64], counts: NDArray[np.float64]) -> None:
+        """The last sums and counts."""
+        self.tallies[name] = sums, counts
 
 
 def rounded(type: str) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:

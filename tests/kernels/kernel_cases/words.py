@@ -98,6 +98,17 @@ def lookup_cases() -> list[Case]:
     return [word_case("lookup", index, constants=(tuple(t.tolist()),)) for t in tables]
 
 
+def pick_cases() -> list[Case]:
+    """Indices in and beyond the table, which has numbers of every kind."""
+    tables = (np.arange(8) * 1.5 - 3, [0, -0.0, np.inf, -np.inf, np.nan, 1e-40, -1, 3e38])
+    indices = (np.arange(16) * 5, np.arange(8) + 0xFFFFFFF0, np.arange(32) << 28 | 3)
+    return [
+        word_case("pick", np.array(table, np.float32), (index & 0xFFFFFFFF).astype(np.uint32))
+        for table in tables
+        for index in indices
+    ]
+
+
 def gather_cases() -> list[Case]:
     """Both sizes of elements, whole vectors and less."""
     table = (0, 1, 1 << 31, (1 << 32) - 1)
@@ -138,6 +149,7 @@ def word_cases(dot_lanes: int) -> dict[str, list[Case]]:
     return {
         "dot": [case for lanes in {32, dot_lanes} for case in dot_cases(lanes)],
         "lookup": lookup_cases(),
+        "pick": pick_cases(),
         "gather": gather_cases(),
         "bits": bits_cases(),
         "bf16_to_f32": bf16_to_f32_cases(),
