@@ -2,7 +2,8 @@
 
 PyllamaError                 a failure explained in one line: exit code 1
 ├── FileError                something is wrong with a file: names it, the thing, the remedy
-│   └── ModelError           the file is sound, but is no model that pyllama can run
+│   ├── ModelError           the file is sound, but is no model that pyllama can run
+│   └── ConversionError      a checkpoint, or a file of it, that cannot be converted
 ├── CapacityError            the request does not fit (context, batch, memory)
 ├── PromptError              the prompt cannot be used (empty, not UTF-8)
 ├── GrammarError             a grammar or schema does not parse, or the text leaves it
@@ -47,6 +48,10 @@ class FileError(PyllamaError):
 
 class ModelError(FileError):
     """The file is well formed, but is no model that pyllama can run."""
+
+
+class ConversionError(FileError):
+    """A checkpoint, or one of its files, cannot be converted to GGUF."""
 
 
 class CapacityError(PyllamaError):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from pyllama.errors import HubError, HubUnreachable
+from pyllama.errors import HubError, HubUnreachable, UsageError
 from pyllama.hub import client
 from pyllama.hub.cache import RepositoryCache, cache_root
+from pyllama.hub.checkpoint import CONFIG, checkpoint_files
 from pyllama.hub.choice import choose
 from pyllama.hub.reference import Reference
 from pyllama.hub.transfer import Report, Task, transfer, writing
@@ -41,20 +42,75 @@ def resolve(
     """
     reference = Reference.parse(repo)
     cache = RepositoryCache(cache_root(), reference.repo)
+
+    def chosen(names: Iterable[str]) -> tuple[str, ...]:
+        return choose(names, repo=reference.repo, quant=reference.quant, file=file)
+
+    commit, names = _obtain(cache, chosen, token, offline, progress)
+    return cache.file(commit, names[0])
+
+
+def snapshot(
+    repo: str, *, token: str | None = None, offline: bool = False, progress: Report | None = None
+) -> Path:
+    """The folder of a repository's checkpoint: weights, configuration, tokenizer.
+
+    ``repo`` is ``USER/MODEL``; see ``pyllama.hub.checkpoint`` for which files there will be.
+    Everything else, and what is raised, is as in `resolve`.
+    """
+    reference = Reference.parse(repo)
+    if reference.quant is not None:
+        raise UsageError(f"{repo}: a checkpoint has no quantizations; give {reference.repo}")
+    cache = RepositoryCache(cache_root(), reference.repo)
+
+    def chosen(names: Iterable[str]) -> tuple[str, ...]:
+        return checkpoint_files(names, reference.repo)
+
+    commit, _ = _obtain(cache, chosen, token, offline, progress)
+    return cache.file(commit, CONFIG).parent
+
+
+def configuration(
+    repo: str, *, token: str | None = None, offline: bool = False, progress: Report | None = None
+) -> Path:
+    """The folder with a checkpoint's ``config.json``, which alone is downloaded; else the same."""
+    cache = RepositoryCache(cache_root(), Reference.parse(repo).repo)
+
+    def chosen(names: Iterable[str]) -> tuple[str, ...]:
+        if CONFIG not in names:
+            raise HubError(cache.repo, f"has no {CONFIG}", "take the original model's repository")
+        return (CONFIG,)
+
+    commit, _ = _obtain(cache, chosen, token, offline, progress)
+    return cache.file(commit, CONFIG).parent
+
+
+Choice = Callable[[Iterable[str]], tuple[str, ...]]
+"""Which of a repository's files are wanted; raises HubError where it does not have them."""
+
+
+def _obtain(
+    cache: RepositoryCache,
+    chosen: Choice,
+    token: str | None,
+    offline: bool,
+    progress: Report | None,
+) -> tuple[str, tuple[str, ...]]:
+    """The commit and the names of the files that are wanted; they are in the cache then."""
     if offline or offline_by_environment():
         try:
-            return _cached(cache, reference, file)
+            return _cached(cache, chosen)
         except HubError as missing:
             problem = f"offline, and the cache {missing.problem}"
             remedies = (missing.remedy, "run this once without --offline and HF_HUB_OFFLINE")
-            raise HubError(reference.repo, problem, "; ".join(filter(None, remedies))) from missing
+            raise HubError(cache.repo, problem, "; ".join(filter(None, remedies))) from missing
     try:
-        listing = client.listing(reference.repo, token)
+        listing = client.listing(cache.repo, token)
     except HubUnreachable as error:
-        return _cached_instead(cache, reference, file, error)
-    names = choose(listing.files, repo=reference.repo, quant=reference.quant, file=file)
+        return _cached_instead(cache, chosen, error)
+    names = chosen(listing.files)
     _complete(cache, listing.commit, names, token, progress)
-    return cache.file(listing.commit, names[0])
+    return listing.commit, names
 
 
 def offline_by_environment() -> bool:
@@ -63,32 +119,29 @@ def offline_by_environment() -> bool:
     return value.upper() in _TRUE
 
 
-def _cached(cache: RepositoryCache, reference: Reference, file: str | None) -> Path:
+def _cached(cache: RepositoryCache, chosen: Choice) -> tuple[str, tuple[str, ...]]:
     """The best that the cache has; HubError says why there is none."""
     problem: HubError | None = None
     for commit in cache.commits():
         try:
-            names = choose(
-                cache.files(commit), repo=reference.repo, quant=reference.quant, file=file
-            )
+            return commit, chosen(cache.files(commit))
         except HubError as error:
             problem = problem or error
-        else:
-            return cache.file(commit, names[0])
-    raise problem or HubError(reference.repo, f"({cache.root}) does not have it")
+    raise problem or HubError(cache.repo, f"({cache.root}) does not have it")
 
 
 def _cached_instead(
-    cache: RepositoryCache, reference: Reference, file: str | None, error: HubUnreachable
-) -> Path:
+    cache: RepositoryCache, chosen: Choice, error: HubUnreachable
+) -> tuple[str, tuple[str, ...]]:
     """The same, when the hub was to be asked but does not answer."""
     try:
-        path = _cached(cache, reference, file)
+        commit, names = _cached(cache, chosen)
     except HubError as missing:
         problem = f"{error.problem}, and the cache {missing.problem}"
-        raise HubUnreachable(reference.repo, problem, error.remedy) from error
-    log.warning("%s: %s; using %s from the cache", reference.repo, error.problem, path.name)
-    return path
+        raise HubUnreachable(cache.repo, problem, error.remedy) from error
+    used = cache.file(commit, names[0]).name
+    log.warning("%s: %s; using %s from the cache", cache.repo, error.problem, used)
+    return commit, names
 
 
 def _complete(
