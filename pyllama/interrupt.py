@@ -67,6 +67,23 @@ def interruptible(abort: Callable[[], None] = _nothing) -> Iterator[None]:
             watcher.join()
 
 
+@contextmanager
+def interrupted_once() -> Iterator[None]:
+    """In the block, Ctrl-C raises KeyboardInterrupt once, as in any Python program.
+
+    For a block inside an ``interruptible`` one that catches it and goes on, again and again: blocks
+    of it that shall end soon, too, are ``interruptible`` themselves.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = signal.set_wakeup_fd(-1)
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(previous)
+
+
 def _watch(
     reader: socket.socket, done: threading.Event, abort: Callable[[], None], main: int
 ) -> None:

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 import pytest
 
 from pyllama.errors import Interrupted
-from pyllama.interrupt import interruptible
+from pyllama.interrupt import interrupted_once, interruptible
 
 
 @contextmanager
@@ -158,3 +158,16 @@ def test_other_threads_run_their_block_as_it_is() -> None:
     thread.start()
     thread.join()
     assert results == ["result"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sends POSIX signals")
+def test_one_that_goes_on_is_interrupted_once() -> None:
+    """Though it is inside of a block that Ctrl-C would end by all means."""
+    with interruptible(), interrupted_once():
+        for _ in range(2):
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGINT)
+            time.sleep(0.2)
+        with pytest.raises(KeyboardInterrupt), interruptible():
+            signal.raise_signal(signal.SIGINT)
+        time.sleep(0.2)

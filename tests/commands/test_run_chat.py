@@ -11,7 +11,7 @@ from tiny_model import write_model
 from pyllama.gguf import GGUFFile
 
 PLAIN = "{% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}(answer)"
-ARGUMENTS = ("-n", "6", "--no-perf", "-s", "1")
+ARGUMENTS = ("--no-perf", "-s", "1")
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,8 @@ def prompt_of(result: Result) -> str:
 
 
 def run(model: Path, *options: str | Path) -> Result:
-    return call("run", "-m", model, *ARGUMENTS, *options)
+    length = () if "-n" in options else ("-n", "6")
+    return call("run", "-m", model, *ARGUMENTS, *length, *options)
 
 
 def test_the_answer_is_that_to_the_rendered_text(chatty: Path) -> None:
