@@ -16,4 +16,5 @@ def main() -> None:
 
         # The arguments given as they are: otherwise Windows would expand the prompt's * and ~.
         with spelled():
-            program()(sys.argv[1:], prog_name="pyllama")
+            # Not standalone: its complaints are explained here, like all others.
+            sys.exit(program()(sys.argv[1:], prog_name="pyllama", standalone_mode=False) or 0)

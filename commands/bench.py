@@ -37,11 +37,13 @@ def bench(models: BenchModels, tests: BenchTests, shown: BenchOutput, logs: LogO
     from pyllama.bench import Benchmark
 
     if shown.plot is not None:
-        from pyllama.bench import plot
+        from pyllama import picture
 
-        plot.check(shown.plot)
+        picture.check(shown.plot)
     results = _run(Benchmark(tests.plan(models.find())), shown)
     if shown.plot is not None:
+        from pyllama.bench import plot
+
         plot.draw(results, shown.plot)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from pyllama.commands import output
+from pyllama.commands import options, output
 from pyllama.commands.bench_lists import numbers, pairs, words
 from pyllama.commands.loading import model_path
 from pyllama.errors import UsageError
@@ -56,20 +56,8 @@ class BenchModels:
         list[str] | None,
         _list("-hff", "--hf-file", default="none", help="The file of each repository to take."),
     ] = None
-    hf_token: Annotated[
-        str | None,
-        typer.Option(
-            "-hft",
-            "--hf-token",
-            metavar="TOKEN",
-            envvar="HF_TOKEN",
-            help="Access token for the hub.",
-            show_default=False,
-        ),
-    ] = None
-    offline: Annotated[
-        bool, typer.Option("--offline", help="Use what is downloaded; ask no network.")
-    ] = False
+    hf_token: options.HubToken = None
+    offline: options.Offline = False
 
     def find(self) -> tuple[Path, ...]:
         """The models' files, downloaded where that is needed; UsageError, and what the hub raises.

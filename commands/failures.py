@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from pyllama.commands import output
-from pyllama.errors import Interrupted, PyllamaError
+from pyllama.errors import Interrupted, PyllamaError, UsageError
 
 
 @contextmanager
@@ -46,6 +46,22 @@ def _explain(error: BaseException) -> tuple[str, int]:
         case OSError():
             subject = f"{os.fsdecode(error.filename)}: " if error.filename else ""
             return subject + (error.strerror or str(error)).lower(), 1
+        case Exception() if (complaint := _complaint(error)) is not None:
+            return complaint, UsageError.exit_code
         case _:
             what = f"{type(error).__name__}: {error}"
             return f"this is a bug in pyllama: {what}; -v shows where, please report it", 1
+
+
+def _complaint(error: Exception) -> str | None:
+    """What Typer says of the arguments, in one line; None for an error that is not Typer's.
+
+    Their class is not public, but all of them can be formatted.
+    """
+    say = getattr(error, "format_message", None)
+    if say is None:
+        return None
+    text = " ".join(say().split()).removesuffix(".")
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context is not None else "pyllama"
+    return f"{text[:1].lower()}{text[1:]}; see {path} --help"

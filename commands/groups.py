@@ -14,6 +14,7 @@ Options of llama.cpp that have no meaning here, or are not supported, are rows o
 from __future__ import annotations
 
 import functools
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields
 from inspect import Parameter, Signature
@@ -24,6 +25,9 @@ import typer
 from pyllama.commands.environment import overridden
 from pyllama.commands.foreign import Foreign, answer
 from pyllama.commands.log_options import LogOptions
+from pyllama.commands.parsing import repeated
+
+log = logging.getLogger(__name__)
 
 Command = Callable[..., None]
 
@@ -32,6 +36,7 @@ def grouped(foreign: Sequence[Foreign] = ()) -> Callable[[Command], Command]:
     """Make a function of option groups one that Typer can read; the log is started before it runs.
 
     One of the groups must be LogOptions, so that what is said about options goes where it belongs.
+    The documentation finds the table in the function's attribute ``foreign``.
     """
 
     def decorate(command: Command) -> Command:
@@ -42,6 +47,7 @@ def grouped(foreign: Sequence[Foreign] = ()) -> Callable[[Command], Command]:
             made = {name: _made(group, given) for name, group in groups.items()}
             next(group for group in made.values() if isinstance(group, LogOptions)).start()
             overridden(context)
+            _warn_of_repeated(context)
             answer(foreign, given)
             command(**made)
 
@@ -50,9 +56,15 @@ def grouped(foreign: Sequence[Foreign] = ()) -> Callable[[Command], Command]:
         parameters = [_parameter("context", typer.Context, Parameter.empty), *own, *others]
         flat.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
         flat.__annotations__ = {p.name: p.annotation for p in parameters}
+        flat.foreign = foreign  # type: ignore[attr-defined]
         return flat
 
     return decorate
+
+
+def _warn_of_repeated(context: typer.Context) -> None:
+    for name in repeated(context):
+        log.warning("%s is given several times: only the last value is used", name)
 
 
 def _made(group: type[Any], given: dict[str, Any]) -> Any:

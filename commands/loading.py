@@ -10,6 +10,7 @@ from pyllama.commands import output
 
 if TYPE_CHECKING:
     from pyllama.model import Model
+    from pyllama.placement import Placement
     from pyllama.session import Session
 
 DEFAULT_CONTEXT = 4096
@@ -49,11 +50,15 @@ def open_session(
     threads: int,
     threads_batch: int | None = None,
     cache_types: tuple[str, str] = ("f16", "f16"),
+    sequences: int = 1,
+    placements: tuple[Placement, Placement] | None = None,
 ) -> Session:
     """A session with the sizes of ``-c``, ``-b``, ``-ub``, ``-t`` and ``-tb``, and their defaults.
 
-    cache_types: of keys and of values.
+    cache_types: of keys and of values; sequences: each of them has so much context;
+    placements: where the threads of a token's step and of a batch's run, by default anywhere.
     """
+    from pyllama.placement import ANYWHERE
     from pyllama.session import Session
     from pyllama.threads import default_threads
 
@@ -69,6 +74,8 @@ def open_session(
         threads_batch=counts[1],
         cache_type=cache_types[0],
         cache_type_v=cache_types[1],
+        sequences=sequences,
+        placements=placements or (ANYWHERE, ANYWHERE),
     )
     library = model.library
     compiled, seconds = len(library.compiled), library.compile_seconds

@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pyllama.commands import options
+from pyllama.commands import options, output
 from pyllama.commands.loading import open_session
+from pyllama.commands.placement_options import PlacementOptions
+from pyllama.commands.words import ON_OFF_AUTO, choose
+from pyllama.errors import UsageError
 
 if TYPE_CHECKING:
     from pyllama.model import Model
@@ -16,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class MachineOptions:
+class MachineOptions(PlacementOptions):
     """What a session is opened with."""
 
     ctx_size: options.Context = None
@@ -56,6 +59,16 @@ class MachineOptions:
             help="Type of cached values.",
         ),
     ] = "f16"
+    flash_attn: Annotated[
+        str,
+        typer.Option(
+            "-fa",
+            "--flash-attn",
+            metavar="on|off|auto",
+            envvar="LLAMA_ARG_FLASH_ATTN",
+            help="Attention has one implementation, which is flash attention.",
+        ),
+    ] = "auto"
     isa: options.Isa = None
     warmup: Annotated[
         bool,
@@ -70,16 +83,38 @@ class MachineOptions:
         bool, typer.Option("--list-devices", help="List devices besides the CPU and exit.")
     ] = False
 
-    def open(self, model: Model) -> Session:
-        """A session of these sizes, warmed up; what Session raises."""
+    @staticmethod
+    def write_devices() -> None:
+        """Write the list of devices besides the CPU."""
+        output.write("Available devices:\n  (none)\n")
+
+    def check(self) -> None:
+        """Raises UsageError, naming both, where options contradict each other."""
+        attention = choose(self.flash_attn, "--flash-attn", ON_OFF_AUTO)
+        if attention == "off" and self.cache_type_v == "q8_0":
+            raise UsageError(
+                "-fa off and -ctv q8_0 contradict: quantized values need flash attention; leave "
+                "one of them"
+            )
+
+    def open(self, model: Model, *, context: int | None = None, sequences: int = 1) -> Session:
+        """A session of these sizes, warmed up; what Session raises.
+
+        context: for each of the sequences; None for that of ``-c``.
+        """
+        self.check()
+        if choose(self.flash_attn, "--flash-attn", ON_OFF_AUTO) == "off":
+            output.note("note: --flash-attn off has no effect: there is no other attention")
         session = open_session(
             model,
-            context=self.ctx_size,
+            context=self.ctx_size if context is None else context,
             batch=self.batch_size,
             ubatch=self.ubatch_size,
             threads=self.threads,
             threads_batch=self.threads_batch,
             cache_types=(self.cache_type_k, self.cache_type_v),
+            sequences=sequences,
+            placements=self.placements(),
         )
         if self.warmup:
             from pyllama.interrupt import interruptible

@@ -48,15 +48,7 @@ class ModelOptions:
             help="The file of the repository to take.",
         ),
     ] = None
-    hf_token: Annotated[
-        str | None,
-        _hub(
-            *("-hft", "--hf-token"),
-            metavar="TOKEN",
-            env="HF_TOKEN",
-            help="Access token for the hub; by default the one that its own tools have saved.",
-        ),
-    ] = None
+    hf_token: options.HubToken = None
     model_url: Annotated[
         str | None,
         _hub(
@@ -66,15 +58,15 @@ class ModelOptions:
             help="URL of the model.",
         ),
     ] = None
-    offline: Annotated[
-        bool,
-        typer.Option(
-            "--offline", envvar="LLAMA_ARG_OFFLINE", help="Use what is downloaded; ask no network."
-        ),
-    ] = False
+    offline: options.Offline = False
     cache_list: Annotated[
         bool, typer.Option("-cl", "--cache-list", help="List the downloaded models and exit.")
     ] = False
+
+    @property
+    def is_builtin(self) -> bool:
+        """Whether no model is named, so that the one of the package is taken."""
+        return self.model is None and self.hf_repo is None and self.model_url is None
 
     def find(self) -> Path:
         """The model's file, downloaded where that is needed.
@@ -127,7 +119,8 @@ class OverrideOptions:
         typer.Option(
             "--override-kv",
             metavar="KEY=TYPE:VALUE",
-            help="Metadata to change, by commas; TYPE is int, float, bool or str. Repeatable.",
+            help="Metadata to change, by commas (an item with a comma in quotes); TYPE is int, "
+            "float, bool or str. Repeatable.",
             show_default=False,
         ),
     ] = None

@@ -98,6 +98,23 @@ Isa = Annotated[
         show_default="the best this processor has",
     ),
 ]
+HubToken = Annotated[
+    str | None,
+    typer.Option(
+        "-hft",
+        "--hf-token",
+        metavar="TOKEN",
+        envvar="HF_TOKEN",
+        help="Access token for the hub; by default the one that its own tools have saved.",
+        show_default=False,
+    ),
+]
+Offline = Annotated[
+    bool,
+    typer.Option(
+        "--offline", envvar="LLAMA_ARG_OFFLINE", help="Use what is downloaded; ask no network."
+    ),
+]
 Verbose = Annotated[
     bool,
     typer.Option(

@@ -1,7 +1,7 @@
 """What the commands write: the result to stdout, everything else to stderr.
 
-Colour appears only where stderr is a terminal and NO_COLOR is not set; stdout has none at all. This
-is the only module that imports rich, and only when it is about to colour something.
+Colour appears only where stderr is a terminal and NO_COLOR is not set; stdout has none at all but
+for what `pyllama.commands.chat_view` shows at a terminal. rich is imported only to colour.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from pyllama.commands.report import printable
-from pyllama.errors import FileError, UsageError
+from pyllama.commands.words import ON_OFF_AUTO, choose
+from pyllama.errors import FileError
 
 if TYPE_CHECKING:
     from pyllama.hub import Progress
@@ -52,6 +53,18 @@ def note(text: str) -> None:
     logging.getLogger("pyllama.notes").log(NOTE, "%s", text)
 
 
+def tell(text: str) -> None:
+    """Write to stderr what somebody has just asked for."""
+    if sys.stderr is not None:
+        print(text, file=sys.stderr, flush=True)
+
+
+def aside(text: str) -> None:
+    """Write a note that is less important than what it stands beside: dimmed, at a terminal."""
+    if _says_notes():
+        tell(f"\x1b[2m{text}\x1b[0m" if _colours() else text)
+
+
 def error(text: str, *, plain: bool = False) -> None:
     """Write ``error: text`` to stderr: one line, with nothing that could steer a terminal.
 
@@ -81,41 +94,53 @@ def _record_in_file(line: str) -> None:
 @contextmanager
 def download_progress() -> Iterator[Callable[[Progress], None]]:
     """Shows how far a download is: at a terminal a bar, elsewhere one line when it begins."""
+    with byte_progress(_announce_once()) as show:
+        yield lambda progress: show(progress.file, progress.done, progress.total)
+
+
+Show = Callable[[str, int, int], None]
+"""Takes the name of what is going on, and how many bytes of how many are done."""
+
+
+@contextmanager
+def byte_progress(otherwise: Show) -> Iterator[Show]:
+    """Shows bytes, speed and time left: at a terminal in a bar, elsewhere as ``otherwise`` does."""
     if sys.stderr is None or not sys.stderr.isatty() or not _says_notes():
-        yield _announce_once()
+        yield otherwise
         return
     from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, TextColumn, TransferSpeedColumn
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        TextColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
     from rich.progress import Progress as Bar
 
     text = TextColumn("{task.description}", markup=False)
-    columns = (text, BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    columns = (text, BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
     console = Console(stderr=True, no_color=not _colours())
     with Bar(*columns, console=console, transient=True, refresh_per_second=5) as bar:
         task = bar.add_task("", total=None, visible=False)
 
-        def report(progress: Progress) -> None:
-            bar.update(
-                task,
-                description=printable(progress.file.rpartition("/")[2]),
-                completed=progress.done,
-                total=progress.total,
-                visible=True,
-            )
+        def show(name: str, done: int, total: int) -> None:
+            description = printable(name.rpartition("/")[2])
+            bar.update(task, description=description, completed=done, total=total, visible=True)
 
-        yield report
+        yield show
 
 
-def _announce_once() -> Callable[[Progress], None]:
+def _announce_once() -> Show:
     said: list[str] = []
 
-    def report(progress: Progress) -> None:
+    def show(file: str, done: int, total: int) -> None:
+        del done  # one line is enough
         if not said:
-            said.append(progress.file)
-            name = printable(progress.file)
-            note(f"downloading {name}, {progress.total / 2**20:.1f} MiB in all")
+            said.append(file)
+            note(f"downloading {printable(file)}, {total / 2**20:.1f} MiB in all")
 
-    return report
+    return show
 
 
 def _says_notes() -> bool:
@@ -200,15 +225,16 @@ def set_colours(setting: str) -> None:
     Raises UsageError for anything else.
     """
     global _colour_setting
-    words = {"on": "on", "enabled": "on", "true": "on", "1": "on", "auto": "auto", "-1": "auto"}
-    words |= dict.fromkeys(("off", "disabled", "false", "0"), "off")
-    if setting.lower() not in words:
-        raise UsageError(f"--log-colors is {setting!r}; give on, off or auto")
-    _colour_setting = words[setting.lower()]
+    _colour_setting = choose(setting, "--log-colors", ON_OFF_AUTO)
+
+
+def is_coloured(stream: TextIO | None, setting: str) -> bool:
+    """Whether the stream gets colours."""
+    if setting != "auto":
+        return setting == "on"
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    return stream is not None and stream.isatty() and not plain
 
 
 def _colours() -> bool:
-    if _colour_setting != "auto":
-        return _colour_setting == "on"
-    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
-    return sys.stderr is not None and sys.stderr.isatty() and not plain
+    return is_coloured(sys.stderr, _colour_setting)

@@ -25,7 +25,17 @@ _TYPES: dict[str, Callable[[str], Value]] = {
 
 def key_values(options: Iterable[str]) -> dict[str, Value]:
     """What ``--override-kv KEY=TYPE:VALUE,...`` says; UsageError where it cannot be read."""
-    return dict(_key_value(item) for option in options for item in option.split(","))
+    return dict(_key_value(item) for option in options for item in _items(option))
+
+
+def _items(text: str) -> list[str]:
+    """What stands between the commas; in quotes an item may contain some, as in CSV (RFC 4180)."""
+    import csv
+
+    try:
+        return next(csv.reader([text]), [])
+    except csv.Error as error:
+        raise UsageError(f"--override-kv {text!r}: {error}") from None
 
 
 def _key_value(text: str) -> tuple[str, Value]:

@@ -1,25 +1,35 @@
-"""The tree of subcommands. A subcommand imports what it needs when it runs, so this is quick."""
+"""The tree of subcommands. Only the one that is asked for is imported."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
-from typing import Annotated
+from collections.abc import Callable, Iterator, Mapping
+from importlib import import_module
+from typing import Annotated, Any
 
 import typer
 
-from pyllama.commands.bench import bench
 from pyllama.commands.failures import explained
-from pyllama.commands.graph import graph
-from pyllama.commands.inspect import inspect
-from pyllama.commands.quantize import quantize
-from pyllama.commands.run import run
-from pyllama.commands.tokenize import tokenize
+from pyllama.commands.parsing import Command
+from pyllama.errors import UsageError
 
-COMMANDS: tuple[Callable[..., None], ...] = (run, tokenize, inspect, graph, quantize, bench)
+COMMANDS: Mapping[str, str] = {
+    "run": "run",
+    "chat": "chat",
+    "tokenize": "tokenize",
+    "inspect": "inspect",
+    "graph": "graph",
+    "convert": "convert",
+    "quantize": "quantize",
+    "split": "split",
+    "merge": "split",
+    "bench": "bench",
+    "perplexity": "perplexity",
+}
+"""In which module of `pyllama.commands` the function is that has the command's name."""
 
 app = typer.Typer(
-    no_args_is_help=True,
+    invoke_without_command=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={
@@ -42,6 +52,7 @@ def _show_version(wanted: bool) -> None:
 
 @app.callback()
 def pyllama(
+    context: typer.Context,
     version: Annotated[
         bool,
         typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
@@ -49,6 +60,11 @@ def pyllama(
 ) -> None:
     """Run, measure and convert large language models in GGUF files."""
     del version  # handled by its callback, before any subcommand
+    if context.invoked_subcommand is None:
+        from pyllama.commands import output
+
+        output.write(f"{context.get_help()}\n")
+        raise typer.Exit(UsageError.exit_code)
 
 
 def _guarded(command: Callable[..., None]) -> Callable[..., None]:
@@ -60,11 +76,30 @@ def _guarded(command: Callable[..., None]) -> Callable[..., None]:
     return guarded
 
 
-for _command in COMMANDS:
-    app.command()(_guarded(_command))
+class _Commands(Mapping[str, Any]):
+    """The parsers of the subcommands by name, made when they are first asked for."""
+
+    def __getitem__(self, name: str) -> Any:
+        return _parser(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(COMMANDS)
+
+    def __len__(self) -> int:
+        return len(COMMANDS)
 
 
 @functools.cache
-def program() -> Callable[..., None]:
+def _parser(name: str) -> Any:
+    command = getattr(import_module(f"pyllama.commands.{COMMANDS[name]}"), name)
+    alone = typer.Typer(add_completion=False, rich_markup_mode=None)
+    alone.command(name, cls=Command)(_guarded(command))
+    return typer.main.get_command(alone)
+
+
+@functools.cache
+def program() -> Callable[..., Any]:
     """The parser of the whole tree, made once: that takes Typer longer than to use it."""
-    return typer.main.get_command(app)
+    tree: Any = typer.main.get_command(app)
+    tree.commands = _Commands()
+    return tree  # type: ignore[no-any-return]

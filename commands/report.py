@@ -35,10 +35,25 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+def visible(text: str) -> str:
+    """The text with its lines and tabs, but with nothing else that could steer a terminal."""
+    return text.translate(_VISIBLE)
+
+
+_STEERING = {*range(0x20), *range(0x7F, 0xA0)} - {ord("\t"), ord("\n")}
+_VISIBLE = {code: chr(code).encode("unicode_escape").decode() for code in _STEERING}
+_VISIBLE[ord("\r")] = ""
+
+
 def to_json(document: dict[str, Any]) -> str:
     """One line of JSON (RFC 8259). ValueError for numbers that it does not have: inf and nan."""
     text = json.dumps(document, ensure_ascii=False, allow_nan=False)
     return text.translate(_ESCAPES) + "\n"
+
+
+def shape_text(shape: Sequence[int]) -> str:
+    """A shape in NumPy's order as GGUF writes it, the row first: ``64 x 32``."""
+    return " x ".join(map(str, reversed(shape))) or "1"
 
 
 def size_text(n_bytes: float) -> str:

@@ -51,9 +51,9 @@ def run(
         source.list_cached()
         return
     if machine.list_devices:
-        output.write("Available devices:\n  (none)\n")
+        machine.write_devices()
         return
-    for group in (chat, constraints, limit, result, cache):
+    for group in (chat, constraints, limit, result, cache, machine):
         group.check()
     sampling.check(escape=given.escape)
     prompt = given.read()

@@ -74,6 +74,7 @@ class SamplingOptions:
         _number(
             "--temp",
             "--temperature",
+            env="LLAMA_ARG_TEMPERATURE",
             help="Temperature; 0 always takes the likeliest token.",
             model_or="0.8",
         ),
@@ -91,6 +92,7 @@ class SamplingOptions:
         float | None,
         _number(
             "--top-p",
+            env="LLAMA_ARG_TOP_P",
             help="Consider the likeliest tokens that together have this probability; 1 for all.",
             model_or="0.95",
         ),
@@ -99,6 +101,7 @@ class SamplingOptions:
         float | None,
         _number(
             "--min-p",
+            env="LLAMA_ARG_MIN_P",
             help="Consider tokens at least N times as likely as the likeliest; 0 for all.",
             model_or="0.05",
         ),
@@ -123,6 +126,7 @@ class SamplingOptions:
         float | None,
         _number(
             "--repeat-penalty",
+            env="LLAMA_ARG_REPEAT_PENALTY",
             help="Makes tokens of the recent text less likely; 1 is off.",
             model_or="1",
         ),
@@ -156,13 +160,16 @@ class SamplingOptions:
     presence_penalty: Annotated[
         float,
         _number(
-            "--presence-penalty", help="Subtracted from the logit of tokens of the recent text."
+            "--presence-penalty",
+            env="LLAMA_ARG_PRESENCE_PENALTY",
+            help="Subtracted from the logit of tokens of the recent text.",
         ),
     ] = 0.0
     frequency_penalty: Annotated[
         float,
         _number(
             "--frequency-penalty",
+            env="LLAMA_ARG_FREQUENCY_PENALTY",
             help="Subtracted for each time that a token occurs in the recent text.",
         ),
     ] = 0.0

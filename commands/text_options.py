@@ -13,7 +13,7 @@ import typer
 
 from pyllama.commands import options
 from pyllama.commands.prompt import argument_text
-from pyllama.errors import UsageError
+from pyllama.errors import FileError, UsageError
 
 if TYPE_CHECKING:
     from pyllama.commands.results import Writer
@@ -159,12 +159,18 @@ class CacheOptions:
     ] = False
 
     def check(self) -> None:
-        """Raises UsageError, naming both, where options contradict each other."""
+        """Raises UsageError, naming both, where options contradict each other; FileError for a file
+        that cannot be.
+        """
         if self.prompt_cache_all and self.prompt_cache_ro:
             raise UsageError("--prompt-cache-all and --prompt-cache-ro contradict; leave one out")
         for name, given in (("all", self.prompt_cache_all), ("ro", self.prompt_cache_ro)):
             if given and self.prompt_cache is None:
                 raise UsageError(f"--prompt-cache-{name} needs --prompt-cache FILE")
+        file = self.prompt_cache
+        if file is not None and not self.prompt_cache_ro and not file.parent.is_dir():
+            remedy = "make it, or name another file"
+            raise FileError(file, "the directory does not exist", remedy)
 
     def open(self) -> PromptCache | None:
         """The file, where there shall be one."""

@@ -11,11 +11,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-import typer
-
-from pyllama.commands import foreign
 from pyllama.commands.foreign import Foreign
-from pyllama.commands.program import app
+from pyllama.commands.program import program
 
 PATH = Path(__file__).resolve().parent.parent / "docs" / "cli.md"
 
@@ -30,28 +27,30 @@ stdout, everything else on stderr. Exit codes: 0 success, 1 a failure explained 
 usage, 130 interrupted. `pyllama --install-completion` lets the shell complete names.
 """
 
-FOREIGN = """\
+HEADINGS = {
+    False: """\
 ### Options of llama.cpp without effect
 
 They are accepted, and a note says why they change nothing.
-
-{}
+""",
+    True: """\
 ### Options of llama.cpp that are refused
-
-{}"""
+""",
+}
+"""Of the tables; by whether the options are refused."""
 
 
 def document() -> str:
     """The whole reference."""
-    group: Any = typer.main.get_command(app)
+    group: Any = program()
     parts = [INTRODUCTION]
     for name, command in group.commands.items():
         parts.append(f"## pyllama {name}\n\n{_paragraphs(command.help)}\n{_options(command)}")
-        if name == "run":
-            tables = (
-                _foreign(o for o in foreign.RUN if o.is_refused is kind) for kind in (False, True)
-            )
-            parts.append(FOREIGN.format(*tables))
+        foreign = getattr(command.callback, "foreign", ())
+        for is_refused, heading in HEADINGS.items():
+            options = [option for option in foreign if option.is_refused is is_refused]
+            if options:
+                parts.append(f"{heading}\n{_foreign(options)}")
     return "\n".join(parts)
 
 

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyllama.bench.results import Result
-from pyllama.errors import PyllamaError, UsageError
-from pyllama.gguf.atomic import AtomicFile
+from pyllama.picture import check, save
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-FORMATS = (".png", ".svg")
 
 _KINDS: dict[str, Callable[[Result], bool]] = {
     "prompt": lambda r: r.trial.n_prompt > 0 and r.trial.n_gen == 0,
@@ -50,16 +45,6 @@ def _numbered(name: str, of: Callable[[Result], int]) -> Callable[[Result], str]
     return lambda result: f"{name} {of(result)}"
 
 
-def check(path: Path) -> None:
-    """Before hours are spent: UsageError for a name of another kind, PyllamaError where matplotlib,
-    which draws, is not installed.
-    """
-    if path.suffix.lower() not in FORMATS:
-        raise UsageError(f"--plot {path}: the name must end with {' or '.join(FORMATS)}")
-    if find_spec("matplotlib") is None:
-        raise PyllamaError("--plot needs matplotlib; install it with: pip install 'pyllama[plot]'")
-
-
 def draw(results: Sequence[Result], path: Path) -> None:
     """Write the picture; points are means, bars standard deviations.
 
@@ -76,10 +61,7 @@ def draw(results: Sequence[Result], path: Path) -> None:
     ):
         _draw_kind(axes, chosen)
         axes.set_title(name)
-    picture = io.BytesIO()
-    figure.savefig(picture, format=path.suffix.lower()[1:], dpi=150)
-    with AtomicFile(path) as file:
-        file.write(picture.getvalue())
+    save(figure, path)
 
 
 def _draw_kind(axes: Axes, results: Sequence[Result]) -> None:

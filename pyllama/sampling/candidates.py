@@ -3,46 +3,60 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-_BLOCK = 512
-"""Weights summed at once; see ``RunningSum``."""
+from pyllama.sampling.selection import RunningSum, falling_order, largest, stretch
 
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
     """Token ids with their logits.
 
-    ids: int32 (n,), distinct; logits: float32 (n,), none of them NaN or +inf; ``ranked``: the
-    logits are known to fall. Filters never change the arrays in place: the logits of the first
-    candidates are a view into a session's buffer.
+    ids: int32 (n,), distinct; logits: float32 (n,), none of them NaN or +inf. Filters never change
+    the arrays in place: the logits of the first candidates are a view into a session's buffer.
+
+    The order matters, because a random number means a place in it. With ``distances``, float32
+    (n,) that fall and then rise, the candidates are not to be read as they stand but from the least
+    distance on: to sort a large vocabulary takes longer than all else, and is in vain where the
+    next filter wants another order.
     """
 
     ids: NDArray[np.int32]
     logits: NDArray[np.float32]
     ranked: bool = False
+    """The logits are known to fall, as the candidates stand."""
+    distances: NDArray[np.float32] | None = None
+    whole: bool = False
+    """The ids are known to be 0, 1, 2 and so on."""
 
     @classmethod
     def of(cls, logits: NDArray[np.float32]) -> Candidates:
         """Every token of the vocabulary, in the order of the ids."""
-        return cls(np.arange(len(logits), dtype=np.int32), logits)
+        return cls(np.arange(len(logits), dtype=np.int32), logits, whole=True)
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def first(self, count: int) -> Candidates:
-        """The first ``count`` in the present order."""
-        return Candidates(self.ids[:count], self.logits[:count], self.ranked)
+        """The first ``count``, as they stand."""
+        return self.between(0, count)
 
-    def take(self, order: NDArray[np.int64], *, ranked: bool = False) -> Candidates:
-        """Those at the positions ``order`` (m,), in that order."""
-        return Candidates(self.ids[order], self.logits[order], ranked)
+    def between(self, start: int, stop: int) -> Candidates:
+        """Those from position ``start`` up to ``stop``, as they stand."""
+        distances = None if self.distances is None else self.distances[start:stop]
+        return Candidates(self.ids[start:stop], self.logits[start:stop], self.ranked, distances)
+
+    def take(self, positions: NDArray[np.int64], *, ranked: bool = False) -> Candidates:
+        """Those at the ``positions`` (m,), in that order."""
+        distances = None if self.distances is None else self.distances.take(positions)
+        ids = positions.astype(np.int32) if self.whole else self.ids.take(positions)
+        return Candidates(ids, self.logits.take(positions), ranked, distances)
 
     def where(self, keep: NDArray[np.bool_]) -> Candidates:
-        """Those that ``keep`` (n,) marks, in the present order."""
+        """Those that ``keep`` (n,) marks, as they stand."""
         if keep.all():
             return self
         # Positions first: NumPy copies by position five times as fast as by a mask.
@@ -50,7 +64,22 @@ class Candidates:
 
     def replace_logits(self, logits: NDArray[np.float32], *, ranked: bool = False) -> Candidates:
         """The same tokens with other logits."""
-        return Candidates(self.ids, logits, ranked)
+        return Candidates(self.ids, logits, ranked, self.distances, self.whole)
+
+    def in_order(self) -> Candidates:
+        """The same, standing in the order in which they are to be read."""
+        if self.distances is None:
+            return self
+        return replace(self.take(falling_order(-self.distances)), distances=None)
+
+    def reach(self, weights: NDArray[np.float32], share: float) -> int:
+        """The position at which ``weights`` (n,), in order, add up to a share of their sum."""
+        sums = RunningSum(weights)
+        target = share * sums.total
+        if self.distances is None:
+            return sums.reach(target)
+        start, stop = stretch(self.distances, weights, target)
+        return start if self.distances[start] > self.distances[stop - 1] else stop - 1
 
     def spread(self, values: Mapping[int, float]) -> NDArray[np.float32]:
         """Each candidate's entry of a small ``token -> value`` table, 0 without: float32 (n,)."""
@@ -58,7 +87,7 @@ class Candidates:
         for token, value in values.items():
             if 0 <= token < len(table):
                 table[token] = value
-        return table[self.ids]
+        return table if self.whole else table.take(self.ids)
 
     def top(self, count: int) -> Candidates:
         """The ``count`` with the largest logits, ranked; among equals the first one wins.
@@ -66,11 +95,13 @@ class Candidates:
         A partition finds the smallest logit that can be among them, so only few are sorted.
         """
         if self.ranked:
-            return self.first(count)
+            return replace(self.first(count), distances=None)
         chosen = self
         if count < len(self):
             chosen = self.where(self.logits >= largest(self.logits, count).min())
-        return chosen.take(falling_order(chosen.logits)[:count], ranked=True)
+        return replace(
+            chosen.take(falling_order(chosen.logits)[:count], ranked=True), distances=None
+        )
 
     def rank(self) -> Candidates:
         """All of them, ranked."""
@@ -96,54 +127,3 @@ def keep_freed_memory() -> None:
     seen one larger block freed. Elsewhere this does nothing.
     """
     np.empty(16 << 20, np.uint8)  # freed at once; never touched, so it takes no memory
-
-
-def largest(values: NDArray[np.float32], count: int) -> NDArray[np.float32]:
-    """The ``count`` largest values, in no order."""
-    start = len(values) - count
-    return np.partition(values, start)[start:]
-
-
-def falling_order(values: NDArray[np.float32]) -> NDArray[np.int64]:
-    """The stable order of falling values, none of them NaN: int64 positions (n,).
-
-    Each value becomes an integer that falls as the float rises, with its position in the low 32
-    bits. NumPy sorts integers with vector instructions, ten times as fast as a stable argsort,
-    and because no two are equal the order is the same on every machine.
-    """
-    bits = (values + np.float32(0)).view(np.int32)  # + 0 makes -0.0 and 0.0 equal
-    # The pattern of a positive float grows with it, that of a negative one shrinks: flip the 31
-    # bits of the magnitude of the positive ones, and read the whole as unsigned.
-    bits ^= ~(bits >> 31) & np.int32(0x7FFF_FFFF)
-    # In place: an array of this size that is made anew costs as much as what is computed in it.
-    keys = np.left_shift(bits.view(np.uint32), np.uint64(32), dtype=np.uint64)
-    keys |= np.arange(len(values), dtype=np.uint32)
-    keys.sort()
-    keys &= np.uint64(0xFFFF_FFFF)
-    return keys.view(np.int64)
-
-
-class RunningSum:
-    """The running sum of float32 ``weights`` (n,), n > 0, and its ``total``, in float64.
-
-    Only the block in which a target lies is summed weight by weight: a running sum over a whole
-    vocabulary takes longer than the exponentials.
-    """
-
-    def __init__(self, weights: NDArray[np.float32]) -> None:
-        self._weights = weights
-        self._starts = np.arange(0, len(weights), _BLOCK)
-        self._sums = np.cumsum(np.add.reduceat(weights, self._starts, dtype=np.float64))
-
-    @property
-    def total(self) -> float:
-        """The sum of all weights."""
-        return float(self._sums[-1])
-
-    def reach(self, target: float) -> int:
-        """The position at which the sum reaches ``target``; the last if rounding prevents it."""
-        block = min(int(np.searchsorted(self._sums, target)), len(self._starts) - 1)
-        start = int(self._starts[block])
-        before = float(self._sums[block - 1]) if block else 0.0
-        inside = before + np.cumsum(self._weights[start : start + _BLOCK], dtype=np.float64)
-        return start + min(int(np.searchsorted(inside, target)), len(inside) - 1)

@@ -143,4 +143,4 @@ def _tell_what_mirostat_replaces(params: SamplingParams) -> None:
     if params.penalizes:
         idle.insert(0, "the penalties")
     if idle:
-        log.warning("--mirostat replaces the chain: %s have no effect", ", ".join(idle))
+        log.warning("--mirostat replaces the chain: no effect of %s", ", ".join(idle))

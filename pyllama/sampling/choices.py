@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from pyllama.sampling.candidates import Candidates, RunningSum
+from pyllama.sampling.candidates import Candidates
 from pyllama.sampling.rng import Mt19937
 
 
@@ -38,8 +38,7 @@ def draw(candidates: Candidates, random: Mt19937) -> int:
     """
     if len(candidates) == 1:
         return 0
-    sums = RunningSum(candidates.weights())
-    return sums.reach(sums.total * random.uniform())
+    return candidates.reach(candidates.weights(), random.uniform())
 
 
 class Dist(Choice):

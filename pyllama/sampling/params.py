@@ -99,6 +99,11 @@ class SamplingParams:
                 "choose the token; give one of the two"
             )
 
+    def __str__(self) -> str:
+        """The numbers in groups, a line each."""
+        lines = (", ".join(f"{n} = {getattr(self, n):.6g}" for n in names) for names in _SHOWN)
+        return "".join(f"\n\t{line}" for line in lines)
+
     @property
     def penalizes(self) -> bool:
         """Whether any of the three penalties does something."""
@@ -150,6 +155,15 @@ class SamplingParams:
             return replace(self, samplers=parse_samplers(value[:1000], _SEQUENCE_KEY))
         except UsageError as error:
             raise ModelError(path, str(error), remedy) from error
+
+
+_SHOWN = (
+    ("repeat_last_n", "repeat_penalty", "frequency_penalty", "presence_penalty"),
+    ("dry_multiplier", "dry_base", "dry_allowed_length", "dry_penalty_last_n"),
+    ("top_k", "top_p", "min_p", "xtc_probability", "xtc_threshold", "typical_p", "top_n_sigma"),
+    ("temperature", "dynatemp_range", "dynatemp_exponent"),
+    ("mirostat", "mirostat_lr", "mirostat_ent", "adaptive_target", "adaptive_decay"),
+)
 
 
 def _pairs(

@@ -37,7 +37,7 @@ class Penalties(FilterWithMemory):
         if not self._counts:
             return candidates
         counts = candidates.spread(self._counts)
-        hit = np.flatnonzero(counts)
+        hit = np.flatnonzero(counts != 0)
         logits = candidates.logits.copy()
         old = logits[hit]
         scaled = np.where(old <= 0, old * self._repeat, old / self._repeat)

@@ -69,10 +69,14 @@ class Sampler:
         return cls(filters, params.seed, make_choice(params), grammar)
 
     def candidates(self, logits: NDArray[np.float32]) -> Candidates:
-        """What the filters leave of the whole vocabulary. logits: float32 (n_vocab,), unchanged.
+        """What the filters leave of the whole vocabulary, in their order.
 
-        Raises PyllamaError where a logit is NaN or +inf, or no token is possible.
+        logits: float32 (n_vocab,), unchanged. Raises PyllamaError where a logit is NaN or +inf, or
+        no token is possible.
         """
+        return self._filter(logits).in_order()
+
+    def _filter(self, logits: NDArray[np.float32]) -> Candidates:
         candidates = Candidates.of(logits)
         _require_numbers(candidates)
         with np.errstate(over="ignore", invalid="ignore"):  # the check sees the result
@@ -88,7 +92,7 @@ class Sampler:
         GrammarError where the grammar allows no token.
         """
         self._drawn = True
-        token = self.choice(self.candidates(logits), self._random)
+        token = self.choice(self._filter(logits), self._random)
         if self.grammar is None or self.grammar.allows(token):
             return token
         return self._draw_again(logits, self.grammar)
@@ -97,7 +101,7 @@ class Sampler:
         """Draw from what the grammar allows, with the others at minus infinity."""
         allowed = np.where(grammar.mask(), logits, np.float32(-np.inf))
         try:
-            candidates = self.candidates(allowed)
+            candidates = self._filter(allowed)
         except PyllamaError as error:
             raise GrammarError(
                 grammar.source,

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pyllama.sampling.candidates import Candidates, RunningSum, falling_order, largest
+from pyllama.sampling.candidates import Candidates
 from pyllama.sampling.filters import Filter, FilterWithMemory
 from pyllama.sampling.rng import Mt19937
+from pyllama.sampling.selection import RunningSum, falling_order, largest, stretch
 
 _HEAD = 2048
 """How many candidates are ranked in the hope that no more are needed. The nucleus of a real
@@ -49,7 +50,7 @@ class TopP(Filter):
         if not candidates.ranked:
             candidates = candidates.top(_enough(weights, target))
             weights = candidates.weights()
-        return candidates.first(RunningSum(weights).reach(target) + 1)
+        return candidates.rank().first(RunningSum(weights).reach(target) + 1)
 
 
 @dataclass(frozen=True)
@@ -112,16 +113,18 @@ class Typical(Filter):
         """Keep the typical tokens, the most typical first."""
         if self.p >= 1:
             return candidates
-        candidates = candidates.where(candidates.logits > -np.inf)
-        logits = candidates.logits - candidates.logits.max()
-        weights = np.exp(logits)
+        weights = candidates.weights()
         total = float(weights.sum(dtype=np.float64))
-        # surprise = log(total) - logit, so surprise - entropy = mean logit - logit
-        distance = np.abs(logits - np.float32(np.dot(weights, logits) / total))
-        # The sum must exceed p, not only reach it.
-        target = math.nextafter(self.p * total, math.inf)
-        order = _nearest(distance, weights, target)
-        return candidates.take(order[: RunningSum(weights[order]).reach(target) + 1])
+        target = math.nextafter(self.p * total, math.inf)  # to be exceeded, not only reached
+        if target <= _HEAD / 8:  # a weight is at most 1; of a flat distribution it takes many
+            near = _nearest(_distances(candidates, weights, total), weights, target)
+            if near is not None:
+                return replace(candidates.take(near), distances=None)
+        candidates = candidates.rank()
+        weights = candidates.weights()
+        distances = _distances(candidates, weights, total)
+        start, stop = stretch(distances, weights, target)
+        return replace(candidates, distances=distances).between(start, stop)
 
 
 class Xtc(FilterWithMemory):
@@ -175,19 +178,38 @@ def _deviation(candidates: Candidates) -> np.float32:
 
 
 def _enough(weights: NDArray[np.float32], target: float) -> int:
-    """How many of the largest weights to rank so that they surely reach ``target``."""
-    if len(weights) > _HEAD and largest(weights, _HEAD).sum(dtype=np.float64) >= target:
+    """How many of the largest weights, 1 at most, to rank so that they surely reach ``target``."""
+    if len(weights) > _HEAD >= target and largest(weights, _HEAD).sum(dtype=np.float64) >= target:
         return _HEAD
     return len(weights)
 
 
+def _distances(
+    candidates: Candidates, weights: NDArray[np.float32], total: float
+) -> NDArray[np.float32]:
+    """How far the surprise of each is from the expected one, in nats: float32 (n,).
+
+    total: sum of the weights. What is impossible is infinitely far.
+    """
+    logits = candidates.logits - candidates.logits.max()
+    # surprise = log(total) - logit, so surprise - entropy = mean logit - logit
+    mean = np.dot(weights, np.maximum(logits, _IMPOSSIBLE)) / total
+    distances: NDArray[np.float32] = np.abs(logits - np.float32(mean))
+    return distances
+
+
+_IMPOSSIBLE = np.float32(-1e9)
+"""Instead of minus infinity, which times 0 is no number."""
+
+
 def _nearest(
-    distance: NDArray[np.float32], weights: NDArray[np.float32], target: float
-) -> NDArray[np.int64]:
-    """Positions by growing distance, at least as many as it takes to reach ``target``."""
-    if len(distance) > _HEAD:
-        limit = np.partition(distance, _HEAD)[_HEAD]
-        near = np.flatnonzero(distance < limit)
-        if weights[near].sum(dtype=np.float64) >= target:
-            return near[falling_order(-distance[near])]
-    return falling_order(-distance)
+    distances: NDArray[np.float32], weights: NDArray[np.float32], target: float
+) -> NDArray[np.int64] | None:
+    """Positions by growing distance that reach ``target``; None where these are many."""
+    near = np.arange(len(distances))
+    if len(distances) > _HEAD:
+        near = np.flatnonzero(distances < np.partition(distances, _HEAD)[_HEAD])
+        if weights[near].sum(dtype=np.float64) < target:
+            return None
+    near = near[falling_order(-distances[near])]
+    return near[: RunningSum(weights[near]).reach(target) + 1]

@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 import pytest
 from bench_sample import sample
 
+from pyllama import picture
 from pyllama.bench import plot
 from pyllama.errors import FileError, PyllamaError, UsageError
 
@@ -47,7 +48,7 @@ def test_one_result(tmp_path: Path) -> None:
 
 def test_names_of_another_kind(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"must end with \.png or \.svg"):
-        plot.check(tmp_path / "x.pdf")
+        picture.check(tmp_path / "x.pdf")
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
@@ -56,6 +57,6 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
 
 
 def test_without_matplotlib(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plot, "find_spec", lambda _: None)
+    monkeypatch.setattr(picture, "find_spec", lambda _: None)
     with pytest.raises(PyllamaError, match=r"pip install 'pyllama\[plot\]'"):
         plot.draw([sample()], tmp_path / "x.svg")

@@ -12,7 +12,8 @@ from tiny_model import write_model
 
 from pyllama import builtin, hub
 
-QUICK = ("-p", "8", "-n", "2", "-r", "1", "-t", "1")
+ONCE = ("-r", "1")
+QUICK = ("-p", "8", "-n", "2", "-t", "1", *ONCE)
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +22,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def bench(model: Path, *options: str | Path) -> Result:
-    return call("bench", "-m", model, *QUICK, *options)
+    quick = QUICK[: -len(ONCE)] if "-r" in options else QUICK
+    return call("bench", "-m", model, *quick, *options)
 
 
 def document(model: Path, *options: str) -> list[dict[str, Any]]:
@@ -201,7 +203,7 @@ def test_plot(model: Path, tmp_path: Path) -> None:
 def test_plot_without_matplotlib_fails_before_anything_runs(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pyllama.bench.plot.find_spec", lambda _: None)
+    monkeypatch.setattr("pyllama.picture.find_spec", lambda _: None)
     message = one_line_error(bench(model, "--plot", tmp_path / "x.svg"))
     assert message == "--plot needs matplotlib; install it with: pip install 'pyllama[plot]'"
 

@@ -17,3 +17,5 @@ def test_the_reference_is_current(monkeypatch: pytest.MonkeyPatch) -> None:
     assert written == make_cli_docs.document(), "run scripts/make_cli_docs.py"
     for name in ("## pyllama run", "`-m, --model FILE`", "`--lora`", "LLAMA_ARG_N_PREDICT"):
         assert name in written
+    bench = written[written.index("## pyllama bench") :]
+    assert "### Options of llama.cpp without effect" in bench, "not those of run alone"

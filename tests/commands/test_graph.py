@@ -157,7 +157,7 @@ def test_the_context_grows_with_what_is_asked_for(model: Path) -> None:
         (["--profile", "--by", "op", "--format", "dot"], "but --format dot shows every launch"),
         (["--profile", "-c", "9", "--tokens", "8", "-d", "2"], "--tokens 8 and --depth 2 do not"),
         (["--plan", "-ctv", "q8_0"], "a q8_0 cache needs heads of a multiple of 32"),
-        (["--plan", "-ctv", "q9"], "unknown cache type 'q9'; known are: f32, f16"),
+        (["--plan", "-ctv", "q9"], "cache type 'q9' is not supported (-ctk, -ctv); give f32, f16"),
         (["--plan", "--format", "xml"], "'xml' is not one of 'text', 'json', 'dot'"),
         (["--profile", "-r", "0"], "--repetitions"),
     ],

@@ -31,7 +31,9 @@ def test_version() -> None:
     ("arguments", "complaint"),
     [
         (["nonsense"], "nonsense"),
-        (["run", "--nonsense"], "--nonsense"),
+        (["rnu"], "Did you mean 'run'"),
+        (["--nonsense"], "no such option: --nonsense; see pyllama --help"),
+        (["run", "--nonsense"], "no such option: --nonsense"),
         (["run", "-p"], "-p"),
         (["run", "-p", "a", "-n", "many"], "'-n'"),
         (["run", "-p", "a", "-n", "-3"], "'-n'"),
@@ -47,7 +49,8 @@ def test_wrong_usage(arguments: list[str], complaint: str) -> None:
     result = call(*arguments)
     assert (result.code, result.out) == (2, b"")
     assert complaint in result.err
-    assert "Traceback" not in result.err
+    assert result.err.startswith("error: ")
+    assert result.err.count("\n") == 1
 
 
 def test_no_arguments_show_the_help() -> None:
@@ -56,7 +59,10 @@ def test_no_arguments_show_the_help() -> None:
     assert "Usage: pyllama" in result.out.decode() + result.err
 
 
-HEAVY = {"numpy", "llvmlite", "rich", "transformers", "huggingface_hub", "tokenizers", "jinja2"}
+HEAVY = {
+    *("numpy", "llvmlite", "rich", "prompt_toolkit"),
+    *("transformers", "huggingface_hub", "tokenizers", "jinja2"),
+}
 
 
 def imported_by(code: str) -> set[str]:
@@ -68,10 +74,24 @@ def imported_by(code: str) -> set[str]:
     return set(done.stdout.split())
 
 
+def test_a_command_imports_no_other() -> None:
+    script = "import sys; from pyllama.commands.program import program"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{script}; program().commands['tokenize']; print(*sys.modules)"],
+        cwd=FOLDER,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    imported = set(done.stdout.split())
+    assert "pyllama.commands.tokenize" in imported
+    assert not imported & {"pyllama.commands.run", "pyllama.commands.bench"}
+
+
 def test_only_what_is_needed_is_imported() -> None:
     assert imported_by("import pyllama.commands.program") == set()
     run = (
         "import pyllama.model, pyllama.session, pyllama.generation, pyllama.sampling, "
         "pyllama.interrupt, pyllama.threads, pyllama.commands.program"
     )
-    assert not imported_by(run) & {"rich", "transformers", "huggingface_hub"}
+    assert not imported_by(run) & {"rich", "prompt_toolkit", "transformers", "huggingface_hub"}

@@ -109,6 +109,18 @@ def test_damaged_files(tiny: Path, tmp_path: Path) -> None:
         assert cache.read_bytes() == content
 
 
+def test_a_directory_that_does_not_exist_is_missed_at_once(tiny: Path, tmp_path: Path) -> None:
+    error = one_line_error(run(tiny, "--prompt-cache", tmp_path / "absent" / "prompt.cache"))
+    assert error.endswith("the directory does not exist; make it, or name another file")
+    assert cached(tiny, tmp_path / "x", "", "--prompt-cache-ro")[0] == 0
+
+
+def test_an_empty_prompt_is_kept_like_any_other(tiny: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "prompt.cache"
+    assert run(tiny, "--prompt-cache", cache, prompt="").code == 0
+    assert cached(tiny, cache, "") == (0, 1)
+
+
 def test_a_directory(tiny: Path, tmp_path: Path) -> None:
     assert "directory" in one_line_error(run(tiny, "--prompt-cache", tmp_path))
 

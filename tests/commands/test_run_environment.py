@@ -66,6 +66,7 @@ def test_a_log_file(tiny: Path, tmp_path: Path) -> None:
     common = ("run", "-m", tiny, "--log-file", file, "-n", "2", "-s", "1")
     result = call(*common, "-p", "Hi", "-lv", "3")
     assert file.read_text() == result.err
+    assert result.out == call("run", "-m", tiny, "-n", "2", "-s", "1", "-p", "Hi").out
     assert "sampler seed: 1\n" in result.err
     failed = call(*common, "-p", "a" * 9, "-c", "8")
     assert failed.code == 1

@@ -13,7 +13,7 @@ from tiny_model import Metadata, Tensors, write_model
 
 from pyllama.commands.foreign import RUN, Foreign
 
-QUIET = ("--no-perf", "-s", "1", "-n", "9")
+QUIET = ("--no-perf", "-s", "1")
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,8 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(model: Path, *options: str | Path) -> Result:
     prompt = () if {"-p", "-f", "-bf"} & set(options) else ("-p", "Hello")
-    return call("run", "-m", model, *QUIET, *prompt, *options)
+    length = () if "-n" in options else ("-n", "9")
+    return call("run", "-m", model, *QUIET, *prompt, *length, *options)
 
 
 def text(model: Path, *options: str | Path) -> bytes:
@@ -43,7 +44,7 @@ def refusal(model: Path, *options: str | Path) -> str:
 
 def test_options_that_mean_nothing_on_a_cpu(tiny: Path) -> None:
     expected = text(tiny)
-    result = run(tiny, "-ngl", "99", "--no-mmap", "-fa", "on", "--mlock", "-nkvo", "--jinja")
+    result = run(tiny, "-ngl", "99", "--no-mmap", "-sm", "none", "--mlock", "-nkvo", "--jinja")
     assert (result.code, result.out) == (0, expected)
     lines = result.err.splitlines()
     assert len(lines) == 6
@@ -54,7 +55,7 @@ def test_options_that_mean_nothing_on_a_cpu(tiny: Path) -> None:
 @pytest.mark.parametrize("option", RUN, ids=lambda option: option.key)
 def test_each_of_them_has_an_answer(option: Foreign) -> None:
     name = option.names[0].partition("/")[0]
-    given = (name,) if option.metavar is None else (name, "1")
+    given = (name,) if option.metavar is None else (name, (*option.words, "1")[0])
     result = call("run", "--cache-list", *given)
     verdict = "is not supported" if option.is_refused else "has no effect"
     assert f"{option.names[-1]} {verdict}: {option.why}" in result.err
@@ -81,7 +82,15 @@ def test_each_of_them_has_an_answer(option: Foreign) -> None:
         (("--override-kv", "a=b"), "--override-kv 'a=b' is not KEY=TYPE:VALUE"),
         (("--override-kv", "a=int:b"), "'b' is no int"),
         (("--override-kv", "a=str:" + "b" * 128), "at most 127 bytes"),
-        (("-ctk", "q3"), "unknown cache type 'q3'"),
+        (("-ctk", "q3"), "'q3'"),
+        (("-ctv", "q4_0"), "f32, f16, bf16"),
+        (("-fa", "off", "-ctv", "q8_0"), "-fa off and -ctv q8_0 contradict"),
+        (("-fa", "maybe"), "--flash-attn is 'maybe'; give on, off or auto"),
+        (("--split-mode", "half"), "--split-mode is 'half'; give none, layer, row or tensor"),
+        (("--reasoning", "much", "-st"), "--reasoning is 'much'"),
+        (("-i",), "pyllama chat is a conversation"),
+        (("--nonsense",), "no such option: --nonsense"),
+        (("-n", "many"), "'-n'"),
         (("--log-colors", "blue"), "--log-colors is 'blue'"),
         (("-r", ""), "a stop string is empty"),
     ],
@@ -111,7 +120,7 @@ def test_a_context_that_is_shifted_goes_on(tiny: Path) -> None:
     shifted = json.loads(text(tiny, *shift, "--output-format", "json"))
     assert (len(shifted["tokens"]), shifted["finish_reason"]) == (60, "length")
     assert text(tiny, *shift, "--no-display-prompt").decode() == shifted["text"] + "\n"
-    full = run(tiny, *endless, "--context-shift", "-n", "-2")
+    full = run(tiny, "-c", "32", "-n", "-2", "--ignore-eos", "--context-shift")
     assert "context of 32 tokens is full" in full.err
 
 
@@ -162,6 +171,23 @@ def test_grammars_that_do_not_parse(tiny: Path, tmp_path: Path) -> None:
     assert "--json-schema, line 1, column 2" in one_line_error(run(tiny, "-j", "{"))
 
 
+def test_flash_attention_is_all_there_is(tiny: Path) -> None:
+    expected = text(tiny)
+    assert text(tiny, "-fa", "on") == text(tiny, "-fa", "1") == text(tiny, "-fa", "-1") == expected
+    off = run(tiny, "-fa", "disabled")
+    assert off.out == expected
+    assert off.err == "note: --flash-attn off has no effect: there is no other attention\n"
+
+
+def test_of_an_option_given_twice_the_last_value_counts(tiny: Path) -> None:
+    twice = run(tiny, "--predict", "3", "-n", "0", "-r", "x", "-r", "y", "--jinja", "--jinja")
+    assert twice.out == b"Hello\n"
+    assert twice.err.splitlines()[0] == (
+        "warning: --n-predict is given several times: only the last value is used"
+    )
+    assert twice.err.count("several times") == 1, "-r is meant to be repeated"
+
+
 def test_threads_and_cache_types(tiny: Path) -> None:
     assert text(tiny, "-t", "1", "-tb", "2") == text(tiny, "-t", "2", "-tb", "1")
     assert text(tiny, "--no-warmup") == text(tiny)
@@ -179,6 +205,8 @@ def test_metadata_can_be_overridden(tiny: Path) -> None:
     assert text(tiny, *yarn) != text(tiny, "--rope-scale", "4")
     log = run(tiny, *yarn, "--yarn-beta-slow", "2", "-lv", "3").err
     assert "override: .rope.scaling.yarn_beta_slow = 2.0" in log
+    names = run(tiny, "--override-kv", '"general.name=str:a,b",x.y=int:3', "-lv", "3").err
+    assert "override: general.name = 'a,b'\noverride: x.y = 3\n" in names
     no_bos = ("tokenizer.ggml.add_bos_token=bool:false", "general.name=str:other")
     shown = run(tiny, "--override-kv", ",".join(no_bos), "--verbose-prompt").err
     assert "number of tokens in prompt = 6" in shown

@@ -37,6 +37,7 @@ def random_logits(size: int, scale: float) -> NDArray[np.float32]:
 
 
 def pairs_of(candidates: Candidates) -> reference.Pairs:
+    candidates = candidates.in_order()
     return list(zip(candidates.ids.tolist(), candidates.logits.tolist(), strict=True))
 
 

@@ -34,6 +34,15 @@ CHAINS: dict[str, dict[str, float]] = {
     "mirostat 1": {"mirostat": 1},
     "mirostat 2": {"mirostat": 2},
     "adaptive-p": {**OFF, "adaptive_target": 0.3},
+    "typical, then the default": {"top_k": 0, "typical_p": 0.9},
+    "penalties and top-p": {**OFF, "repeat_penalty": 1.1, "top_p": 0.95},
+    "typical, xtc and dynamic temperature": {
+        "top_k": 0,
+        "typical_p": 0.9,
+        "xtc_probability": 1.0,
+        "temperature": 0.7,
+        "dynatemp_range": 0.3,
+    },
 }
 
 
