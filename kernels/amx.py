@@ -107,3 +107,8 @@ def store_pairs(k: Builder, pair: Sequence[Value], place: Pointer) -> None:
     even, odd = pair
     both = k.shuffle(even, odd, [i + side for i in range(EDGE) for side in (0, EDGE)])
     place.of(u16).store(0, k.isa.f32_to_bf16(k, both))
+
+
+def picked(k: Builder, table: Value, index: Value) -> Value:
+    """``table[index]``: both (32,) u16, the indices below 32."""
+    return k.call("llvm.x86.avx512.permvar.hi.512", table.type, table, index)

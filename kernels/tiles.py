@@ -18,6 +18,7 @@ from pyllama.kernels import amx
 from pyllama.kernels.amx import BLOCK, DEPTH, EDGE, TILE_BYTES
 from pyllama.kernels.epilogue import finish
 from pyllama.kernels.formats import FORMATS, QuantizedFormat
+from pyllama.kernels.formats.base import Block
 from pyllama.kernels.gates import GATES
 from pyllama.kernels.kernel import Array, Fields, kernel
 from pyllama.kernels.language import Builder, Pointer, Value
@@ -212,6 +213,10 @@ def _unpack(
 ) -> None:
     """Weights ``start .. start + depth`` of a row as bfloat16, 32 of them in each tile."""
     fmt = FORMATS[type]
+    if isinstance(fmt, QuantizedFormat) and fmt.levels:
+        with k.loop(0, depth, fmt.block_size) as i:
+            _unpack_codes(k, fmt, fmt.block(row, (start + i) // fmt.block_size), panel.at(i * EDGE))
+        return
     size = fmt.block_size if isinstance(fmt, QuantizedFormat) else DEPTH
     whole = depth // size * size
     with k.loop(0, whole, size) as i:
@@ -228,3 +233,23 @@ def _unpack(
             rest.store(0, k.zero(u16 * DEPTH))
         with k.loop(depth - whole) as i:
             rest[i] = k.isa.f32_to_bf16(k, fmt.load(k, row, start + whole + i, 1))
+
+
+def _unpack_codes(k: Builder, fmt: QuantizedFormat, block: Block, panel: Pointer) -> None:
+    """A block whose groups have 16 possible weights each: these are computed, then picked."""
+    levels = k.vector(f32, fmt.levels)
+    scales = fmt.scales(k, block)
+    offsets = fmt.offsets(k, block, scales)
+    chunks = fmt.codes(k, block)
+    for first in range(0, len(chunks), 2):
+        tables = []
+        for c in range(first, min(first + 2, len(chunks))):
+            scale = scales.take([c] * EDGE)
+            possible = levels * scale
+            if offsets is not None:
+                possible = k.fma(levels, scale, offsets.take([c] * EDGE))
+            tables.append(possible)
+        table = k.isa.f32_to_bf16(k, k.concat([tables[0], tables[-1]]))
+        for c, codes in enumerate(chunks[first : first + 2]):
+            index = codes.to(u16) + EDGE * c
+            panel.store((first + c) * (DEPTH * EDGE), amx.picked(k, table, index))

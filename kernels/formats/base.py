@@ -79,6 +79,8 @@ class QuantizedFormat:
     """Weights that share a scale."""
     offset_group: int = 0
     """Weights that share an offset; 0 where the format has none."""
+    levels: tuple[int, ...] = ()
+    """Where a weight is one of 16 lanes and groups are chunks: these lanes, for ``codes``."""
     gathers = False
     """Whether ``scales`` and ``offsets`` take several blocks at once, as ``Gathered``."""
 
@@ -106,6 +108,10 @@ class QuantizedFormat:
     def lanes(self, k: Builder, block: Block) -> list[Value]:
         """Chunks of 32 integers, in the order of the weights."""
         raise TypeError(f"{type(self).__name__} does not say how its lanes are unpacked")
+
+    def codes(self, k: Builder, block: Block) -> list[Value]:
+        """Chunks of 32 numbers below 16: which of the ``levels`` each weight is."""
+        return self.lanes(k, block)
 
     def scales(self, k: Builder, block: Block) -> Value:
         """(block_size // group,) f32."""
@@ -162,6 +168,10 @@ class QuantizedFormat:
 def nibbles(k: Builder, packed: Value) -> tuple[Value, Value]:
     """The low and the high four bits of every byte."""
     return packed & 15, packed >> 4
+
+
+NIBBLES = tuple(range(16))
+"""The levels of formats whose lanes are plain 4-bit numbers."""
 
 
 def joined_nibbles(k: Builder, packed: Value) -> Value:

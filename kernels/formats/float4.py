@@ -37,10 +37,14 @@ class MXFP4(_Raised):
 
     type = TensorType.MXFP4
     group = offset_group = 32
+    levels = _VALUES
     gathers = True
 
     def lanes(self, k: Builder, block: Block) -> list[Value]:
-        return [self.values(k, joined_nibbles(k, block.qs.load(0, 16)))]
+        return [self.values(k, codes) for codes in self.codes(k, block)]
+
+    def codes(self, k: Builder, block: Block) -> list[Value]:
+        return [joined_nibbles(k, block.qs.load(0, 16))]
 
     def scales(self, k: Builder, block: Block) -> Value:
         return e8m0_half(k, block.e.to(u32))

@@ -19,12 +19,15 @@ class IQ4_NL(QuantizedFormat):
 
     type = TensorType.IQ4_NL
     group = 32
+    levels = _VALUES
     gathers = True
 
     def lanes(self, k: Builder, block: Block) -> list[Value]:
+        return [k.isa.lookup(k, _VALUES, q) for q in self.codes(k, block)]
+
+    def codes(self, k: Builder, block: Block) -> list[Value]:
         groups = self.block_size // self.group
-        codes = [joined_nibbles(k, block.qs.load(16 * g, 16)) for g in range(groups)]
-        return [k.isa.lookup(k, _VALUES, q) for q in codes]
+        return [joined_nibbles(k, block.qs.load(16 * g, 16)) for g in range(groups)]
 
     def scales(self, k: Builder, block: Block) -> Value:
         d: Value = block.d

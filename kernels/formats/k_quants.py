@@ -6,7 +6,7 @@ The bit layouts are drawn in ``pyllama/quants``.
 from __future__ import annotations
 
 from pyllama.gguf.types import TensorType
-from pyllama.kernels.formats.base import Block, QuantizedFormat, nibbles, two_bits
+from pyllama.kernels.formats.base import NIBBLES, Block, QuantizedFormat, nibbles, two_bits
 from pyllama.kernels.language import Builder, Value
 from pyllama.kernels.types import f32, i8, u8, u32
 
@@ -21,6 +21,7 @@ class Q4_K(QuantizedFormat):
 
     type = TensorType.Q4_K
     group = offset_group = 32
+    levels = NIBBLES
 
     def lanes(self, k: Builder, block: Block) -> list[Value]:
         return [half for j in range(4) for half in nibbles(k, block.qs.load(32 * j, 32))]
@@ -40,6 +41,7 @@ class Q5_K(Q4_K):
     """As Q4_K with a fifth bit: bit ``g`` of ``qh[l]`` is for weight ``l`` of group ``g``."""
 
     type = TensorType.Q5_K
+    levels = ()
 
     def lanes(self, k: Builder, block: Block) -> list[Value]:
         fifth = block.qh.load(0, 32)

@@ -7,7 +7,7 @@ weight ``j`` in its low and weight ``j + 16`` in its high half.
 from __future__ import annotations
 
 from pyllama.gguf.types import TensorType
-from pyllama.kernels.formats.base import Block, QuantizedFormat, joined_nibbles, with_bit
+from pyllama.kernels.formats.base import NIBBLES, Block, QuantizedFormat, joined_nibbles, with_bit
 from pyllama.kernels.language import Builder, Value
 from pyllama.kernels.types import f32, u32
 
@@ -36,6 +36,7 @@ class Q4_0(_Scaled):
 
     type = TensorType.Q4_0
     offset_group = 32
+    levels = NIBBLES
     center = 8
 
     def lanes(self, k: Builder, block: Block) -> list[Value]:
@@ -58,6 +59,7 @@ class Q5_0(Q4_0):
     """``d * (q - 16)``, q: 4 bits in ``qs`` and the fifth in ``qh``."""
 
     type = TensorType.Q5_0
+    levels = ()
     center = 16
 
     def lanes(self, k: Builder, block: Block) -> list[Value]:
