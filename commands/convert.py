@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -11,14 +10,13 @@ from pyllama.commands import convert_views as views
 from pyllama.commands import output, report
 from pyllama.commands.convert_foreign import CONVERT
 from pyllama.commands.convert_options import ResultOptions, SourceOptions, WorkOptions
+from pyllama.commands.convert_writing import write
 from pyllama.commands.groups import grouped
 from pyllama.commands.log_options import LogOptions
 from pyllama.errors import UsageError
 
 if TYPE_CHECKING:
     from pyllama.convert import Plan
-
-log = logging.getLogger(__name__)
 
 SHOWN_DIFFERENCES = 3
 """Texts that are tokenized otherwise, of which the first few are shown."""
@@ -47,7 +45,8 @@ def convert(
         output.write(views.plan_table(plan) + report.facts(views.facts(plan, paths)))
         return
     start = perf_counter()
-    _write(plan.loaded() if work.no_lazy else plan, path, work)
+    plan = plan.loaded() if work.no_lazy else plan
+    write(plan, path, threads=work.threads, force=work.force)
     facts = views.facts(plan, paths)
     facts.append(("time", f"{perf_counter() - start:.2f} s"))
     facts += _check(paths[0], plan, folder, work)
@@ -61,19 +60,6 @@ def _refuse_contradictions(result: ResultOptions, work: WorkOptions) -> None:
         raise UsageError("--trust-remote-code has no effect without --verify; leave it out")
     if result.vocab_only and work.no_lazy:
         raise UsageError("--vocab-only reads no weights; leave --no-lazy out")
-
-
-def _write(plan: Plan, path: Path, work: WorkOptions) -> None:
-    from pyllama.convert import write_plan
-    from pyllama.cpus import default_threads
-
-    threads = work.threads if work.threads > 0 else default_threads()[0]
-    written = write_plan(plan, path, threads, force=work.force)
-    with output.byte_progress(views.ProgressLines()) as show:
-        show(str(path.name), 0, plan.n_bytes)
-        for done in written:
-            log.info("[%d/%d] %s", done.number, done.count, views.tensor_line(done.tensor))
-            show(done.tensor.name, done.n_bytes, done.total)
 
 
 def _check(path: Path, plan: Plan, folder: Path, work: WorkOptions) -> list[tuple[str, str]]:

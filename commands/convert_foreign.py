@@ -21,3 +21,10 @@ CONVERT: tuple[Foreign, ...] = (
     _refused("convert the checkpoint in the form of transformers", "--mistral-format"),
 )
 """What ``pyllama convert`` answers in this way."""
+
+CONVERT_LORA: tuple[Foreign, ...] = (
+    Foreign(("--no-lazy",), "adapters are small"),
+    Foreign(("--trust-remote-code",), "no code of a model is run"),
+    _refused("files are little-endian", "--bigendian"),
+)
+"""What ``pyllama convert-lora`` answers in this way."""

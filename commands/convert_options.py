@@ -132,15 +132,19 @@ class ResultOptions:
 
     def path(self, plan: Plan, folder: Path) -> Path:
         """The file to write; ``folder`` is where it goes if nothing is said."""
-        target = folder if self.outfile is None else self.outfile
-        if target.is_dir():
-            return target / plan.file_name
-        type = plan.file_type.name
-        names = {"{outtype}": type.lower(), "{ftype}": type.lower(), "{OUTTYPE}": type}
-        name = target.name
-        for pattern, text in {**names, "{FTYPE}": type}.items():
-            name = name.replace(pattern, text)
-        return target.with_name(name)
+        return file_of(plan, folder if self.outfile is None else self.outfile)
+
+
+def file_of(plan: Plan, target: Path) -> Path:
+    """The file to write: ``target`` with the type put in, or if it is a directory, one in it."""
+    if target.is_dir():
+        return target / plan.file_name
+    type = plan.file_type.name
+    names = {"{outtype}": type.lower(), "{ftype}": type.lower(), "{OUTTYPE}": type}
+    name = target.name
+    for pattern, text in {**names, "{FTYPE}": type}.items():
+        name = name.replace(pattern, text)
+    return target.with_name(name)
 
 
 @dataclass(frozen=True)

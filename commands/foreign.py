@@ -120,7 +120,6 @@ _NO_EFFECT = (
 _ONE_SHOT = "pyllama run answers once and ends; pyllama chat is a conversation"
 _AS_IT_IS = "what the model thinks is written as it comes"
 _SPECULATIVE = "there is no speculative decoding"
-_NO_ADAPTER = "merge it into the model first"
 
 
 def _refused(why: str, *names: str, metavar: str | None = None) -> Foreign:
@@ -158,15 +157,13 @@ _REFUSED_IN_RUN = (
     _refused("pyllama --install-completion lets the shell complete names", "--completion-bash"),
 )
 
-_NO_ADAPTERS = (
-    _refused(_NO_ADAPTER, "--lora", metavar="FILES"),
-    _refused(_NO_ADAPTER, "--lora-scaled", metavar="FILES"),
+_NO_CONTROL_VECTORS = (
     _refused("there are no control vectors", "--control-vector", metavar="FILES"),
     _refused("there are no control vectors", "--control-vector-scaled", metavar="FILES"),
 )
 
 _REFUSED = (
-    *_NO_ADAPTERS,
+    *_NO_CONTROL_VECTORS,
     _refused("use --rope-scaling yarn for a longer context", "-gan", "--grp-attn-n", metavar="N"),
     _refused("use --rope-scaling yarn for a longer context", "-gaw", "--grp-attn-w", metavar="N"),
     _refused("--perf shows the counts", "-ptc", "--print-token-count", metavar="N"),
@@ -215,6 +212,6 @@ CHAT: tuple[Foreign, ...] = (*_NO_EFFECT, *_NO_EFFECT_IN_CHAT, *_REFUSED_IN_CHAT
 PERPLEXITY: tuple[Foreign, ...] = (
     *_COMPUTING,
     Foreign(("-np", "--parallel"), "chunks that fit into -ub are evaluated side by side", "N"),
-    *_NO_ADAPTERS,
+    *_NO_CONTROL_VECTORS,
 )
 """What ``pyllama perplexity`` answers in this way."""

@@ -16,7 +16,7 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from inspect import Parameter, Signature
 from typing import Any, get_type_hints
 
@@ -74,7 +74,8 @@ def _made(group: type[Any], given: dict[str, Any]) -> Any:
 def _parameters(group: type[Any]) -> Iterator[Parameter]:
     hints = get_type_hints(group, include_extras=True)
     for field in fields(group):
-        yield _parameter(field.name, hints[field.name], field.default)
+        default = Parameter.empty if field.default is MISSING else field.default
+        yield _parameter(field.name, hints[field.name], default)
 
 
 def _parameter(name: str, annotation: Any, default: Any) -> Parameter:

@@ -12,6 +12,7 @@ import typer
 
 from pyllama.commands import options, output
 from pyllama.commands.loading import model_path
+from pyllama.commands.lora_options import LoraFiles, ScaledLoraFiles, loras
 from pyllama.commands.overrides import Value, key_values, rope_overrides
 from pyllama.errors import UsageError
 
@@ -112,7 +113,10 @@ class ModelOptions:
 
 @dataclass(frozen=True)
 class OverrideOptions:
-    """What takes the place of the file's metadata. None, and -1 for YaRN: what the file says."""
+    """What takes the place of the file's metadata, and what is added to its weights.
+
+    None, and -1 for YaRN: what the file says.
+    """
 
     override_kv: Annotated[
         list[str] | None,
@@ -211,13 +215,15 @@ class OverrideOptions:
         ),
     ] = -1.0
 
+    lora: LoraFiles = None
+    lora_scaled: ScaledLoraFiles = None
     check_tensors: Annotated[
         bool,
         typer.Option("--check-tensors", help="Look for weights that are no finite numbers first."),
     ] = False
 
     def load(self, path: Path, isa: str | None) -> Model:
-        """The model of a file, with its metadata changed, and checked where that is asked for.
+        """The model of a file, changed, with its adapters, and checked where that is asked for.
 
         Raises UsageError for values of no sense, and what Model.load and check_tensors raise.
         """
@@ -230,7 +236,8 @@ class OverrideOptions:
             log.info("override: %s = %r", key, value)
         from pyllama.model import Model
 
-        model = Model.load(path, isa=isa, overrides=changes)
+        adapters = loras(self.lora, self.lora_scaled)
+        model = Model.load(path, isa=isa, overrides=changes, loras=adapters)
         if self.check_tensors:
             from pyllama.tensor_check import check_tensors
 

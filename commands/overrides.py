@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
+from pyllama.commands.words import items
 from pyllama.errors import UsageError
 
 if TYPE_CHECKING:
@@ -25,17 +26,7 @@ _TYPES: dict[str, Callable[[str], Value]] = {
 
 def key_values(options: Iterable[str]) -> dict[str, Value]:
     """What ``--override-kv KEY=TYPE:VALUE,...`` says; UsageError where it cannot be read."""
-    return dict(_key_value(item) for option in options for item in _items(option))
-
-
-def _items(text: str) -> list[str]:
-    """What stands between the commas; in quotes an item may contain some, as in CSV (RFC 4180)."""
-    import csv
-
-    try:
-        return next(csv.reader([text]), [])
-    except csv.Error as error:
-        raise UsageError(f"--override-kv {text!r}: {error}") from None
+    return dict(_key_value(item) for option in options for item in items("--override-kv", option))
 
 
 def _key_value(text: str) -> tuple[str, Value]:

@@ -18,7 +18,7 @@ from pyllama.commands.perplexity_options import (
     WindowOptions,
 )
 from pyllama.commands.perplexity_page import Page
-from pyllama.commands.status_line import duration
+from pyllama.commands.status_line import pace, spent
 from pyllama.commands.text_options import Format
 from pyllama.errors import UsageError
 
@@ -193,8 +193,7 @@ def _status(job: Job, index: int, known: int, seconds: float) -> str:
     text = f"perplexity: {index}/{count}, {job.view.so_far}"
     if done <= 0:
         return text
-    speed, left = job.n_tokens * done / seconds, seconds / done * (count - index)
-    return f"{text}, {speed:.1f} tokens per second, {duration(left)} left"
+    return f"{text}, {pace(job.n_tokens * done, seconds, seconds / done * (count - index))}"
 
 
 def _timings(job: Job, items: int, seconds: float) -> dict[str, Any]:
@@ -202,8 +201,5 @@ def _timings(job: Job, items: int, seconds: float) -> dict[str, Any]:
     from pyllama.bench.machine import peak_bytes
 
     tokens, peak = job.n_tokens * items, peak_bytes()
-    speed = tokens / seconds
-    text = f"{tokens:.0f} tokens in {seconds:.2f} s, {speed:.2f} tokens per second"
-    memory = "" if peak is None else f", peak memory {peak / 2**20:.0f} MiB"
-    output.note(f"perplexity: {text}{memory}")
-    return {"seconds": seconds, "tokens_per_second": speed, "peak_bytes": peak}
+    output.note(f"perplexity: {spent(tokens, seconds, peak)}")
+    return {"seconds": seconds, "tokens_per_second": tokens / seconds, "peak_bytes": peak}

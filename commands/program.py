@@ -20,13 +20,15 @@ COMMANDS: Mapping[str, str] = {
     "inspect": "inspect",
     "graph": "graph",
     "convert": "convert",
+    "convert-lora": "convert_lora",
     "quantize": "quantize",
     "split": "split",
     "merge": "split",
     "bench": "bench",
     "perplexity": "perplexity",
+    "imatrix": "imatrix",
 }
-"""In which module of `pyllama.commands` the function is that has the command's name."""
+"""In which module of `pyllama.commands` the function is that has the command's name, with ``_``."""
 
 app = typer.Typer(
     invoke_without_command=True,
@@ -91,7 +93,8 @@ class _Commands(Mapping[str, Any]):
 
 @functools.cache
 def _parser(name: str) -> Any:
-    command = getattr(import_module(f"pyllama.commands.{COMMANDS[name]}"), name)
+    module = import_module(f"pyllama.commands.{COMMANDS[name]}")
+    command = getattr(module, name.replace("-", "_"))
     alone = typer.Typer(add_completion=False, rich_markup_mode=None)
     alone.command(name, cls=Command)(_guarded(command))
     return typer.main.get_command(alone)

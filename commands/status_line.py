@@ -37,6 +37,18 @@ class StatusLine:
             self._width = 0
 
 
+def pace(tokens: float, seconds: float, left: float) -> str:
+    """For people: ``153.2 tokens per second, 3 min 20 s left``; seconds that passed and remain."""
+    return f"{tokens / seconds:.1f} tokens per second, {duration(left)} left"
+
+
+def spent(tokens: float, seconds: float, peak_bytes: int | None) -> str:
+    """For people: what is said of a work that is done, and of its memory where that is known."""
+    text = f"{tokens:.0f} tokens in {seconds:.2f} s, {tokens / seconds:.2f} tokens per second"
+    memory = "" if peak_bytes is None else f", peak memory {peak_bytes / 2**20:.0f} MiB"
+    return text + memory
+
+
 def duration(seconds: float) -> str:
     """For people: ``3 min 20 s``."""
     minutes, rest = divmod(round(seconds), 60)

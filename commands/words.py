@@ -1,4 +1,4 @@
-"""Options whose value is one of a few words."""
+"""Options whose value is one of a few words, or several values between commas."""
 
 from __future__ import annotations
 
@@ -24,3 +24,16 @@ def choose(text: str, option: str, words: Sequence[str]) -> str:
         listed = " or ".join((", ".join(words[:-1]), words[-1]))
         raise UsageError(f"{option} is {text!r}; give {listed}")
     return word
+
+
+def items(option: str, text: str) -> list[str]:
+    """What stands between the commas; in quotes an item may contain some, as in CSV (RFC 4180).
+
+    Raises UsageError, which names the option, for a text that is no such line.
+    """
+    import csv
+
+    try:
+        return next(csv.reader([text]), [])
+    except csv.Error as error:
+        raise UsageError(f"{option} {text!r}: {error}") from None

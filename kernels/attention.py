@@ -252,34 +252,42 @@ class _Work:
         self, type: CacheType, columns: list[tuple[KeyBlock, int]], row: Value, lanes: int
     ) -> list[list[Value]]:
         """Products of the rows of a tile with some vectors of keys."""
-        k, tile = self.k, self.row_tile
+        k = self.k
         group = QUANTIZED_GROUP if type.is_quantized else self.head_dim
-        zero = k.zero(f32 * lanes)
-        scores = [[zero] * tile for _ in columns]
+        scores = [[k.zero(f32 * lanes)] * self.row_tile for _ in columns]
         for g in range(self.head_dim // group):
-            sums = [[k.variable(zero) for _ in range(tile)] for _ in columns]
-            unroll = max(1, LINE_BYTES // (CELLS * type.element.bytes))
-            with k.loop(g * group, (g + 1) * group, unroll) as start:
-                for block in {id(block): block for block, _ in columns}.values():
-                    place = block.elements.at(start * CELLS).of(u8)
-                    prefetch_ahead(k, place, unroll * CELLS * type.element.bytes)
-                for i in (start + u for u in range(unroll)):
-                    loaded = [
-                        type.read(k, block.elements.load(i * CELLS + part, lanes))
-                        for block, part in columns
-                    ]
-                    for r in range(tile):
-                        q = k.splat(self.query[(row + r) * self.head_dim + i], lanes)
-                        for key, column in zip(loaded, sums, strict=True):
-                            column[r].value = k.fma(key, q, column[r].value)
+            sums = self._sums(type, columns, row, lanes, range(g * group, (g + 1) * group))
             for (block, part), column, of_group in zip(columns, scores, sums, strict=True):
-                scale = None
                 if type.is_quantized:
                     scale = block.scales.load(g * CELLS + part, lanes).to(f32)
-                for r, total in enumerate(of_group):
-                    value = total.value * scale if scale is not None else total.value
-                    column[r] = column[r] + value
+                    of_group = [total * scale for total in of_group]
+                column[:] = [a + b for a, b in zip(column, of_group, strict=True)]
         return scores
+
+    def _sums(
+        self,
+        type: CacheType,
+        columns: list[tuple[KeyBlock, int]],
+        row: Value,
+        lanes: int,
+        elements: range,
+    ) -> list[list[Value]]:
+        """The same over some elements of the heads, as they are stored."""
+        k, tile = self.k, self.row_tile
+        blocks = {id(block): block for block, _ in columns}.values()
+        sums = [[k.variable(k.zero(f32 * lanes)) for _ in range(tile)] for _ in columns]
+        unroll = max(1, LINE_BYTES // (CELLS * type.element.bytes))
+        with k.loop(elements.start, elements.stop, unroll) as start:
+            for block in blocks:
+                place = block.elements.at(start * CELLS).of(u8)
+                prefetch_ahead(k, place, unroll * CELLS * type.element.bytes)
+            for i in (start + u for u in range(unroll)):
+                keys = [type.read(k, b.elements.load(i * CELLS + p, lanes)) for b, p in columns]
+                for r in range(tile):
+                    q = k.splat(self.query[(row + r) * self.head_dim + i], lanes)
+                    for key, column in zip(keys, sums, strict=True):
+                        column[r].value = k.fma(key, q, column[r].value)
+        return [[total.value for total in column] for column in sums]
 
     def weigh(
         self, first: Value, count: Value, cell: Value, cells: Value, change: str, head: Value

@@ -7,6 +7,7 @@
     plan          all of that together: what the file will be
     writing       the file, piece by piece
     verify        the finished file, looked at again
+    lora          the same for adapters: peft reads them, low_rank moves their rows and columns
 
 for done in write_plan(make_plan(folder, ConvertOptions()), Path("model.gguf"), threads=4):
     print(done.tensor.name)

@@ -19,7 +19,7 @@ from pyllama.convert.matching import places, plain_name
 from pyllama.convert.model_name import ModelName
 from pyllama.convert.peft import WHOLE, PeftAdapter
 from pyllama.convert.plan import EMBEDDING, QUANTIZATION_VERSION, Plan, PlannedTensor
-from pyllama.convert.sources.checkpoint import Checkpoint, open_checkpoint
+from pyllama.convert.sources.checkpoint import open_checkpoint
 from pyllama.convert.support import family_of
 from pyllama.convert.tensor import LazyTensor
 from pyllama.convert.transforms import Transform
@@ -43,7 +43,8 @@ def make_lora_plan(adapter: PeftAdapter, base: Path, file_type: FileType | None 
     family = family_of(config)
     config = config.completed(family.defaults)
     stored = [half for pair in adapter.pairs.values() for half in (pair.a, pair.b)]
-    file_type = file_type or automatic(stored)
+    if file_type is None:
+        file_type = automatic(stored)
     moving = _Moving(adapter, family, config, _shapes(base, config))
     tensors = tuple(
         PlannedTensor(target + end, tensor_type(target, half, file_type), half, part=0)
@@ -54,25 +55,22 @@ def make_lora_plan(adapter: PeftAdapter, base: Path, file_type: FileType | None 
     name = ModelName.of_folder(adapter.folder)
     name = replace(name, finetune="-".join(filter(None, (name.finetune, "LoRA"))))
     card, warning = read_card(adapter.folder)
-    fields = {
-        "general.architecture": family.gguf,
-        "general.type": "adapter",
-        "general.name": name.name,
-        **card,
-        TYPE_KEY: "lora",
-        ALPHA_KEY: adapter.alpha,
-        FILE_TYPE_KEY: int(file_type),
-        "general.quantization_version": QUANTIZATION_VERSION,
-    }
-    n_bytes = sum(tensor.n_bytes for tensor in tensors)
-    checkpoint = Checkpoint(adapter.folder, (adapter.file,), {t.name: t for t in stored}, n_bytes)
     return Plan(
-        checkpoint=checkpoint,
+        checkpoint=adapter.checkpoint,
         family=family,
         config=config,
         name=name,
         file_type=file_type,
-        fields=fields,
+        fields={
+            "general.architecture": family.gguf,
+            "general.type": "adapter",
+            "general.name": name.name,
+            **card,
+            TYPE_KEY: "lora",
+            ALPHA_KEY: adapter.alpha,
+            FILE_TYPE_KEY: int(file_type),
+            "general.quantization_version": QUANTIZATION_VERSION,
+        },
         tensors=tensors,
         vocabulary=None,
         warnings=(warning,) if warning else (),

@@ -19,9 +19,14 @@ from numpy.typing import NDArray
 from pyllama.convert.config import Config
 from pyllama.convert.tensor import Array, LazyTensor
 from pyllama.convert.transforms import Transform, as_it_is
+from pyllama.errors import ConversionError
 from pyllama.gguf import TensorType
+from pyllama.gguf.wording import quoted
 
 Indices = NDArray[np.int32]
+
+MAX_ELEMENTS = 1 << 28
+"""Of a matrix that is moved: those of the largest models, 16384 x 16384, are no larger."""
 
 
 @dataclass(frozen=True)
@@ -73,17 +78,22 @@ def moves(transform: Transform, config: Config, name: str, shape: tuple[int, int
 
     Raises ConversionError where the shape does not fit the configuration.
     """
-    n_out, n_in = shape
+    first, second = (np.arange(n, dtype=np.int32) for n in shape)
     if transform is as_it_is:
-        return Moves(np.arange(n_out, dtype=np.int32), np.arange(n_in, dtype=np.int32))
-    rows = np.broadcast_to(np.arange(n_out, dtype=np.int32)[:, None], shape)
-    columns = np.broadcast_to(np.arange(n_in, dtype=np.int32), shape)
-    for is_turned in (False, True):
-        arrays = (array.T if is_turned else array for array in (rows, columns))
-        moved = [_numbers(transform, config, name, array) for array in arrays]
-        found = _uniform(*moved)
-        if found is not None:
-            return Moves(*found, is_turned)
+        return Moves(first, second)
+    if shape[0] * shape[1] > MAX_ELEMENTS:
+        problem = f"adapts {quoted(name)} as {shape[0]} x {shape[1]}, larger than a model's"
+        raise ConversionError(config.path.parent, problem, "check that this is its base model")
+    rows, columns = np.broadcast_to(first[:, None], shape), np.broadcast_to(second, shape)
+    for is_turned in (False, True):  # again, if what comes out has columns where it needs rows
+        stored = [array.T if is_turned else array for array in (rows, columns)]
+        moved = [_numbers(transform, config, name, array) for array in stored]
+        if moved[0] is None or moved[1] is None:
+            return None
+        if _are_equal(moved[0].T) and _are_equal(moved[1]):
+            return Moves(np.array(moved[0][:, 0]), np.array(moved[1][0]), is_turned)
+        if not (_are_equal(moved[0]) and _are_equal(moved[1].T)):
+            return None
     return None
 
 
@@ -91,13 +101,11 @@ def _numbers(transform: Transform, config: Config, name: str, array: Array) -> A
     """What becomes of numbers; None where they are computed with, or are no matrix after it."""
     tensor = LazyTensor(name, array.shape, TensorType.I32, lambda: iter((array,)))
     result = transform(config, tensor)
-    is_moved = result.type is TensorType.I32 and len(result.shape) == 2
-    return result.read() if is_moved else None
+    shape = (1, *result.shape) if array.shape[0] == 1 and len(result.shape) == 1 else result.shape
+    is_moved = result.type is TensorType.I32 and len(shape) == 2
+    return result.read().reshape(shape) if is_moved else None
 
 
-def _uniform(rows: Array | None, columns: Array | None) -> tuple[Indices, Indices] | None:
-    """The number of each row and each column, where rows and columns are still together."""
-    if rows is None or columns is None:
-        return None
-    together = (rows == rows[:, :1]).all() and (columns == columns[:1]).all()
-    return (np.array(rows[:, 0]), np.array(columns[0])) if together else None
+def _are_equal(rows: Array) -> bool:
+    """Whether all rows are the same."""
+    return bool((rows == rows[:1]).all())

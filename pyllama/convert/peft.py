@@ -12,7 +12,7 @@ What is added to the module's matrix is ``lora_alpha / rank * B @ A``, or with `
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +21,7 @@ from typing import Any
 from pyllama.convert.config import Config
 from pyllama.convert.documents import read_object
 from pyllama.convert.low_rank import Pair
+from pyllama.convert.sources.checkpoint import Checkpoint
 from pyllama.convert.sources.safetensors import read_safetensors
 from pyllama.convert.sources.stored import StoredTensor
 from pyllama.convert.sources.torch_zip import read_torch
@@ -35,11 +36,12 @@ _FILES: tuple[tuple[str, Callable[[Path], list[StoredTensor]]], ...] = (
     ("adapter_model.bin", read_torch),
 )
 _ENDS = {
-    ".lora_A.weight": ("matrix", "a"),
-    ".lora_B.weight": ("matrix", "b"),
-    ".lora_embedding_A": ("embedding", "a"),
-    ".lora_embedding_B": ("embedding", "b"),
+    ".lora_A.weight": ("a", False),
+    ".lora_B.weight": ("b", False),
+    ".lora_embedding_A": ("b", True),
+    ".lora_embedding_B": ("a", True),
 }
+"""Ends of names: which half of the pair it is, and whether it has to be transposed."""
 _OF_BASE = ".base_layer.weight"
 """End of the weights of the base model that PEFT saves beside an adapted embedding."""
 
@@ -69,18 +71,23 @@ class PeftAdapter:
 
     Attributes:
         config: ``adapter_config.json``.
-        file: that holds the pairs.
-        pairs: by module; of an embedding that of its transpose's transpose, (n_rows, width).
+        checkpoint: the file that holds the pairs.
+        pairs: by module; that of an embedding makes (n_rows, width), as it is stored.
     """
 
     config: Config
-    file: Path
+    checkpoint: Checkpoint
     pairs: Mapping[str, Pair]
 
     @property
     def folder(self) -> Path:
         """Where it is."""
-        return self.file.parent
+        return self.checkpoint.folder
+
+    @property
+    def file(self) -> Path:
+        """The file that holds the pairs."""
+        return self.checkpoint.files[0]
 
     @property
     def base(self) -> str | None:
@@ -126,9 +133,14 @@ def read_adapter(folder: Path) -> PeftAdapter:
     config = Config(path, read_object(path))
     _check(config)
     for name, reader in _FILES:
-        if (folder / name).is_file():
-            pairs = _pairs(folder / name, reader(folder / name))
-            return PeftAdapter(config, folder / name, pairs)
+        path = folder / name
+        if path.is_file():
+            stored = reader(path)
+            tensors = {tensor.name: tensor.lazy() for tensor in stored}
+            n_bytes = sum(tensor.n_bytes for tensor in stored)
+            return PeftAdapter(
+                config, Checkpoint(folder, (path,), tensors, n_bytes), _pairs(path, tensors)
+            )
     looked = " and ".join(name for name, _ in _FILES)
     raise ConversionError(folder, "holds no weights of an adapter", f"looked for {looked}")
 
@@ -147,27 +159,25 @@ def _check(config: Config) -> None:
         raise config.error("init_lora_weights", problem, WHOLE)
 
 
-def _pairs(path: Path, stored: Iterable[StoredTensor]) -> dict[str, Pair]:
+def _pairs(path: Path, tensors: Mapping[str, LazyTensor]) -> dict[str, Pair]:
     halves: dict[str, dict[str, LazyTensor]] = {}
-    for tensor in stored:
-        if tensor.name.endswith(_OF_BASE):
+    for name, tensor in tensors.items():
+        if name.endswith(_OF_BASE):
             continue
-        end = next((end for end in _ENDS if tensor.name.endswith(end)), None)
-        if end is None:
-            problem = f"has the tensor {quoted(tensor.name)}, which is no part of a low-rank pair"
+        end = next((end for end in _ENDS if name.endswith(end)), None)
+        if end is None or len(tensor.shape) != 2 or not all(tensor.shape):
+            problem = f"has the tensor {quoted(name)}, which is no part of a low-rank pair"
             raise ConversionError(path, problem, WHOLE)
-        if len(tensor.shape) != 2 or not all(tensor.shape):
-            raise tensor.error(f"of shape {tensor.shape} is no matrix", WHOLE)
-        kind, half = _ENDS[end]
-        module = tensor.name.removeprefix(_PREFIX).removesuffix(end)
-        lazy = tensor.lazy()
-        if kind == "embedding":
-            half = "b" if half == "a" else "a"
-            lazy = lazy.rearranged(tensor.shape[::-1], lambda array: array.T)
-        halves.setdefault(module, {})[half] = lazy
+        half, is_turned = _ENDS[end]
+        module = name.removeprefix(_PREFIX).removesuffix(end)
+        halves.setdefault(module, {})[half] = _turned(tensor) if is_turned else tensor
     if not halves:
         raise ConversionError(path, "holds no tensors")
     return {module: _pair(path, module, found) for module, found in halves.items()}
+
+
+def _turned(tensor: LazyTensor) -> LazyTensor:
+    return tensor.rearranged(tensor.shape[::-1], lambda array: array.T)
 
 
 def _pair(path: Path, module: str, found: Mapping[str, LazyTensor]) -> Pair:

@@ -5,9 +5,11 @@ merging      several of them added up, and whether one fits a model
 reading      the files, in both formats
 writing      the same
 collecting   steps of a model that sum up; not imported with the rest, which needs no model
+coverage     which experts saw data
 statistics   how the sums are distributed over columns and layers
 """
 
+from pyllama.imatrix.coverage import Coverage, coverage
 from pyllama.imatrix.imatrix import Entry, Imatrix
 from pyllama.imatrix.merging import check_fits, merge
 from pyllama.imatrix.reading import read_imatrix
@@ -15,6 +17,7 @@ from pyllama.imatrix.statistics import LayerStatistics, TensorStatistics, by_lay
 from pyllama.imatrix.writing import Format, write_imatrix
 
 __all__ = [
+    "Coverage",
     "Entry",
     "Format",
     "Imatrix",
@@ -22,6 +25,7 @@ __all__ = [
     "TensorStatistics",
     "by_layer",
     "check_fits",
+    "coverage",
     "merge",
     "read_imatrix",
     "statistics",

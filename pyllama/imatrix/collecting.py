@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pyllama.errors import PyllamaError, UsageError
+from pyllama.errors import PyllamaError
 from pyllama.gguf.wording import quoted
 from pyllama.graph import ops
 from pyllama.graph.graph import Graph
@@ -23,27 +23,27 @@ from pyllama.session import Session
 
 OUTPUT = "output.weight"
 _LAYERS = "blk."
+_LARGEST = float(np.finfo(np.float32).max)
+"""Files hold float32."""
 
 
 class Collector:
     """Sums of squares of what a model's weights are multiplied with, over windows of texts.
 
-    Weights of layers have entries, and with ``output`` so has the output matrix.
+    Weights of layers have entries, and where ``with_output`` says so, the output matrix.
     """
 
     def __init__(self, session: Session, *, scores: bool = True, output: bool = False) -> None:
         """The session, of a window's tokens of context at least, is overwritten.
 
         As many windows as it has sequences, and as fit into a step, are evaluated side by side.
-        scores: measure perplexity on the way.
-
-        Raises UsageError for ``output`` where the model has no output matrix of its own.
+        scores: measure perplexity on the way; output: has no effect on a model whose embeddings
+        serve as output matrix.
         """
         names = {weight.name for weight in session.model.graph.weights()}
-        if output and OUTPUT not in names:
-            raise UsageError(f"{session.model.path} has no {OUTPUT}: its embeddings serve as such")
         self.chunks = 0
-        self._session, self._scores, self._output = session, scores, output
+        self.with_output = output and OUTPUT in names
+        self._session, self._scores = session, scores
         self._sums = self._make_sums()
         memory = {
             External(kind, op.name): int(array.ctypes.data)
@@ -88,12 +88,12 @@ class Collector:
         return importance_graph(graph, self._is_wanted)
 
     def _is_wanted(self, name: str) -> bool:
-        return name.startswith(_LAYERS) or (self._output and name == OUTPUT)
+        return name.startswith(_LAYERS) or (self.with_output and name == OUTPUT)
 
     def _evaluate(self, windows: Windows, first: int, stop: int) -> list[Record]:
         batch, targets = windows.batch(first, stop, whole=True)
         scored = batch.outputs if self._scores else batch.outputs[:0]
-        outputs = np.arange(len(batch.tokens)) if self._output else scored
+        outputs = np.arange(len(batch.tokens)) if self.with_output else scored
         wanted = np.zeros(len(batch.tokens), np.int64)
         wanted[batch.outputs] = targets
         scores = self._scorer.score(replace(batch, outputs=outputs), wanted[outputs])
@@ -106,8 +106,8 @@ class Collector:
 
     def _check_finite(self) -> None:
         for op, entry in self._sums.items():
-            if not np.isfinite(entry.sums).all():
+            if not (entry.sums <= _LARGEST).all():
                 raise PyllamaError(
-                    f"what {quoted(op.name)} is multiplied with is not finite; the model file may "
-                    "be damaged (--check-tensors), or another --isa may compute it"
+                    f"what {quoted(op.name)} is multiplied with is too large, or no number; the "
+                    "model file may be damaged (--check-tensors), or another --isa may compute it"
                 )

@@ -33,11 +33,6 @@ class Entry:
             means = np.where(counts > 0, self.sums / np.maximum(counts, 1), 1)
             return means.astype(np.float32)
 
-    @property
-    def unused(self) -> tuple[int, ...]:
-        """Numbers of the matrices that have no data."""
-        return tuple(np.flatnonzero(self.counts == 0).tolist())
-
     def reshaped(self, matrices: int) -> Entry:
         """The same with so many matrices, all of them used alike; one of one matrix."""
         return Entry(self.sums.reshape(matrices, -1), np.repeat(self.counts, matrices))

@@ -42,6 +42,8 @@ def read_imatrix(path: Path) -> Imatrix:
     if not imatrix.entries:
         raise FileError(path, "has no importance data", _REMEDY)
     for name, entry in imatrix.entries.items():
+        if not entry.sums.size:
+            raise FileError(path, f"has no values for {quoted(name)}", _REMEDY)
         if not all(np.isfinite(a).all() and (a >= 0).all() for a in (entry.sums, entry.counts)):
             problem = f"the importance of {quoted(name)} has values below 0, infinite or NaN"
             raise FileError(path, problem, _REMEDY)

@@ -114,7 +114,7 @@ def _of_tensor(name: str, entry: Entry, others: Mapping[str, Entry]) -> TensorSt
         active=float((means > ACTIVE).mean()),
         entropy=float(-(shares * np.log2(shares)).sum()),
         above=float((means > mean + deviation).mean()) if deviation > 0 else 0.0,
-        similarity=_similarity(entry, others.get(_one_layer_before(name))),
+        similarity=_similarity(entry, others.get(_one_layer_before(name)) if match else None),
     )
 
 

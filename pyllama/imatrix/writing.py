@@ -14,6 +14,9 @@ from pyllama.imatrix.imatrix import Entry, Imatrix
 from pyllama.imatrix.reading import CHUNK_COUNT, CHUNK_SIZE, COUNTS, DATASETS, SUMS
 from pyllama.quants import Floats
 
+_MOST = 2**31 - 1
+"""What a number of the old format can be at most."""
+
 
 class Format(StrEnum):
     """The format of a file."""
@@ -48,7 +51,8 @@ def _write_gguf(imatrix: Imatrix) -> None:
         writer.add(CHUNK_COUNT, imatrix.chunks, ValueType.UINT32)
         writer.add(CHUNK_SIZE, imatrix.chunk_size, ValueType.UINT32)
         for name, array in arrays.items():
-            writer.add_tensor_info(name, array.shape, TensorType.F32)
+            shape = array.shape if len(array) > 1 else array.shape[1:]  # as ggml leaves ones out
+            writer.add_tensor_info(name, shape, TensorType.F32)
         for name, array in arrays.items():
             writer.write_tensor(name, array)
 
@@ -60,12 +64,12 @@ def _legacy(imatrix: Imatrix) -> Iterator[bytes]:
         calls = _calls(entry, imatrix.chunk_size)
         values = entry.means.reshape(-1) * np.float32(calls)
         yield _text(name) + struct.pack("<ii", calls, values.size) + values.astype("<f4").tobytes()
-    yield struct.pack("<i", imatrix.chunks) + _text("".join(imatrix.datasets[-1:]))
+    yield struct.pack("<i", min(imatrix.chunks, _MOST)) + _text("".join(imatrix.datasets[-1:]))
 
 
 def _calls(entry: Entry, chunk_size: int) -> int:
     """Chunks that an entry is of, as its most used matrix says; at least one."""
-    return -int(-entry.counts.max() // chunk_size)
+    return min(-int(-entry.counts.max() // chunk_size), _MOST)
 
 
 def _text(text: str) -> bytes:

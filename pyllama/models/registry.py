@@ -98,6 +98,8 @@ def find_architecture(path: str | PathLike[str], metadata: Mapping[str, Any]) ->
         raise ModelError(
             path, "general.architecture is missing", "the file holds no model: get another"
         )
+    if metadata.get("general.type") == "adapter":
+        raise ModelError(path, "is an adapter", "give it with --lora, and its model with -m")
     if name not in ARCHITECTURES:
         known = ", ".join(sorted(ARCHITECTURES))
         raise ModelError(path, f"unknown architecture {quoted(name)}", f"pyllama runs: {known}")

@@ -15,7 +15,13 @@ def test_the_reference_is_current(monkeypatch: pytest.MonkeyPatch) -> None:
     make_cli_docs = importlib.import_module("make_cli_docs")
     written = make_cli_docs.PATH.read_text(encoding="utf-8")
     assert written == make_cli_docs.document(), "run scripts/make_cli_docs.py"
-    for name in ("## pyllama run", "`-m, --model FILE`", "`--lora`", "LLAMA_ARG_N_PREDICT"):
+    for name in (
+        "## pyllama run",
+        "`-m, --model FILE`",
+        "`--lora FILE`",
+        "`--control-vector`",
+        "LLAMA_ARG_N_PREDICT",
+    ):
         assert name in written
     bench = written[written.index("## pyllama bench") :]
     assert "### Options of llama.cpp without effect" in bench, "not those of run alone"

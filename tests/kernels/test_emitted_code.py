@@ -21,8 +21,8 @@ BEYOND_AVX2 = re.compile(
 )
 FOREIGN = re.compile(r"\$(\w+)@(?:GOT|PLT)\b|\bblr?\t(\w+)")
 ALLOWED = {"memset", "memcpy"}
-"""What LLVM makes of loops that do nothing but write zeros, as a dot product of width 0 is, or copy,
-as encoders do with signs."""
+"""What LLVM makes of loops that do nothing but write zeros, as a dot product of width 0 is, or
+copy, as encoders do with signs."""
 
 DOTS = matvecs(TensorType.Q8_0, TensorType.Q4_K, TensorType.IQ4_XS)
 

@@ -57,24 +57,27 @@ def draw(
 
 
 def write_adapter(
-    path: Path, architecture: str, drawn: Drawn, types: str = "F32", **changes: Any
+    path: Path,
+    architecture: str,
+    drawn: Drawn,
+    types: str = "F32",
+    changes: Mapping[str, Any] | None = None,
 ) -> Drawn:
-    """Write the file; returns the pairs as its types hold them. ``changes``: metadata, None to
-    leave a key out, its dots written as underlines."""
+    """Write the file; returns the pairs as its types hold them. ``changes``: of metadata."""
     keys = {
         "general.architecture": architecture,
         "general.type": "adapter",
         "adapter.type": "lora",
         "adapter.lora.alpha": float(drawn.alpha),
+        **(changes or {}),
     }
-    keys |= {key.replace("_", "."): value for key, value in changes.items()}
     table, held = {}, {}
     for name, pair in drawn.pairs.items():
         stored = [_stored(array, TensorType[types]) for array in pair]
         for end, (type, data, array) in zip("ab", stored, strict=True):
             table[f"{name}.lora_{end}"] = (array.shape, type, data)
         held[name] = stored[0][2], stored[1][2]
-    write_gguf(path, {key: value for key, value in keys.items() if value is not None}, table)
+    write_gguf(path, keys, table)
     return Drawn(held, drawn.alpha)
 
 

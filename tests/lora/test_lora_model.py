@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from families.test_families import tables
 from families.tiny import convert_case
 from families.weights import draw_tokens
 from models.golden import relative_error
 from numpy.typing import NDArray
 
-from lora.adapters import draw, matrices, merge, shapes, write_adapter
+from lora.adapters import EMBEDDING, Drawn, draw, matrices, merge, shapes, write_adapter
+from pyllama.errors import FileError, ModelError
 from pyllama.graph import ops
+from pyllama.graph.interpreter import Interpreter
 from pyllama.lora import Lora
 from pyllama.model import Model
+from pyllama.prompt_cache import PromptCache
 from pyllama.session import Session
+from pyllama.tensor_check import check_tensors
 
 Logits = NDArray[np.float32]
 TOLERANCE = 1e-4
@@ -101,3 +107,78 @@ def test_types_and_ranks(
     merged = Model.load(merge(path, tmp_path / "merged.gguf", [(held, 1.0)]))
     error = relative_error(computed(adapted, 64), computed(merged, 64))
     assert error < (TOLERANCE if types == "F32" else 0.01)
+
+
+@pytest.fixture
+def llama(base: Callable[[str], Path]) -> Path:
+    return base("llama")
+
+
+def adapter(path: Path, model: Path, names: list[str] | None = None, **drawing: Any) -> Drawn:
+    """Write an adapter for matrices of a Llama, by default for all of them."""
+    drawn = draw(shapes(model), names or matrices(model), **drawing)
+    return write_adapter(path, "llama", drawn)
+
+
+def test_several_adapters_add_up(llama: Path, tmp_path: Path) -> None:
+    one, other = tmp_path / "one.gguf", tmp_path / "other.gguf"
+    added = [
+        (adapter(one, llama, rank=3, seed=1), 0.5),
+        (adapter(other, llama, ["blk.0.ffn_down.weight", EMBEDDING], rank=5, seed=2), -1.5),
+    ]
+    loras = [Lora(one, 0.5), Lora(other, -1.5)]
+    merged = Model.load(merge(llama, tmp_path / "merged.gguf", added))
+    adapted = Model.load(llama, loras=loras)
+    assert relative_error(computed(adapted, 64), computed(merged, 64)) < TOLERANCE
+
+
+def test_alpha_of_zero_stands_for_the_rank(llama: Path, tmp_path: Path) -> None:
+    drawn = adapter(tmp_path / "lora.gguf", llama, rank=4, alpha=0.0)
+    merged = Model.load(merge(llama, tmp_path / "merged.gguf", [(drawn, 1.0)]))
+    adapted = Model.load(llama, loras=[Lora(tmp_path / "lora.gguf")])
+    assert relative_error(computed(adapted, 64), computed(merged, 64)) < TOLERANCE
+
+
+def test_scale_of_zero_changes_no_bit(llama: Path, tmp_path: Path) -> None:
+    adapter(tmp_path / "lora.gguf", llama)
+    adapted = Model.load(llama, loras=[Lora(tmp_path / "lora.gguf", 0.0)])
+    np.testing.assert_array_equal(computed(adapted, 64), computed(Model.load(llama), 64))
+
+
+def test_only_what_is_adapted_loses_its_fusion(llama: Path, tmp_path: Path) -> None:
+    adapter(tmp_path / "lora.gguf", llama, ["blk.0.ffn_up.weight"])
+    adapted = Model.load(llama, loras=[Lora(tmp_path / "lora.gguf")])
+    fused = [n.op.up.name for n in adapted.graph.nodes if isinstance(n.op, ops.GatedLinear)]
+    assert fused == ["blk.1.ffn_up.weight"]
+
+
+def test_meaning(llama: Path, tmp_path: Path) -> None:
+    adapter(tmp_path / "lora.gguf", llama)
+    model = Model.load(llama, loras=[Lora(tmp_path / "lora.gguf", 0.5)])
+    interpreter = Interpreter(model.graph, model.dequantized, tables(model, 64))
+    wanted = interpreter.evaluate(TOKENS.tolist())
+    assert relative_error(computed(model, 64), wanted) < TOLERANCE
+
+
+def test_adapters_belong_to_the_identity(llama: Path, tmp_path: Path) -> None:
+    one, other = tmp_path / "one.gguf", tmp_path / "other.gguf"
+    adapter(one, llama, seed=1)
+    adapter(other, llama, seed=2)
+    wanted = ([], [Lora(one)], [Lora(one, 0.5)], [Lora(other)], [Lora(one), Lora(other)])
+    models = [Model.load(llama, loras=loras) for loras in wanted]
+    assert len({model.fingerprint for model in models}) == len(models)
+    assert Model.load(llama, loras=[Lora(one)]).fingerprint == models[1].fingerprint
+    cache = PromptCache(tmp_path / "cache")
+    first = session(models[1])
+    first.evaluate(TOKENS)
+    cache.save(first, TOKENS.tolist())
+    with pytest.raises(FileError, match="of another model"):
+        cache.restore(session(models[0]), TOKENS.tolist())
+
+
+def test_weights_of_adapters_are_checked(llama: Path, tmp_path: Path) -> None:
+    drawn = draw(shapes(llama), ["blk.0.attn_q.weight"])
+    drawn.pairs["blk.0.attn_q.weight"][1][5, 1] = np.nan
+    write_adapter(tmp_path / "lora.gguf", "llama", drawn)
+    with pytest.raises(ModelError, match=r"lora1:blk\.0\.attn_q\.weight\.lora_b.*finite"):
+        check_tensors(Model.load(llama, loras=[Lora(tmp_path / "lora.gguf")]))

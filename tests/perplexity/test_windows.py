@@ -33,6 +33,14 @@ def test_bos_takes_the_place_of_the_first_token() -> None:
     assert windows.tokens[30] == 130
 
 
+def test_a_whole_window_ends_with_a_token_that_nothing_follows() -> None:
+    windows = Windows.chunks(TOKENS, 10, bos=1)
+    batch, targets = windows.batch(3, 5, whole=True)
+    assert batch.tokens.tolist() == [1, *TOKENS[31:40].tolist(), 1, *TOKENS[41:50].tolist()]
+    assert batch.outputs.tolist() == [5, 6, 7, 8, 15, 16, 17, 18]
+    assert targets.tolist() == windows.batch(3, 5)[1].tolist()
+
+
 def test_windows_that_overlap() -> None:
     windows = Windows.strided(TOKENS, 200, 100)
     assert (windows.size, windows.step, windows.scored, windows.bos) == (256, 100, 100, None)

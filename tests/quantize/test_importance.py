@@ -73,6 +73,9 @@ def test_a_legacy_file_cut_anywhere_is_refused(tmp_path: Path) -> None:
 
 def test_legacy_sizes_are_not_believed(tmp_path: Path) -> None:
     path = tmp_path / "i.dat"
+    path.write_bytes(legacy(1, []))
+    with pytest.raises(FileError, match=f"has no values for '{NAME}'"):
+        read_importance(path)
     for numbers in ((2**31 - 1, 2**31 - 1), (1, -5), (-1, 0)):
         path.write_bytes(struct.pack("<ii", *numbers))
         with pytest.raises(FileError):

@@ -32,6 +32,7 @@ from pyllama.kernels.routing import SCORES, group, route
 from pyllama.kernels.score_changes import CHANGES
 from pyllama.kernels.scores import combine_scores, partial_scores
 from pyllama.kernels.short_conv import conv_store, short_conv
+from pyllama.kernels.square_sums import expert_square_sums, square_sums
 
 GATED = {"rows": "n_tokens", "activation": "silu"}
 
@@ -94,6 +95,8 @@ def of_experts_and_heads() -> list[Kernel]:
         conv_store(type="f16"),
         short_conv(type="f16", taps=3),
         row_gate(),
+        square_sums(rows=rows),
+        expert_square_sums(experts=8, share=2),
     ]  # fmt: skip
 
 
