@@ -240,8 +240,11 @@ class _LlamaNames(Reference):
     @staticmethod
     def gated_shapes(name: str, width: int, hidden: int) -> dict[str, tuple[int, ...]]:
         """Those of a gated feed-forward."""
-        outer = {f"{name}.{part}_proj": (hidden, width) for part in ("gate", "up")}
-        return outer | {f"{name}.down_proj": (width, hidden)}
+        return {
+            f"{name}.gate_proj": (hidden, width),
+            f"{name}.up_proj": (hidden, width),
+            f"{name}.down_proj": (width, hidden),
+        }
 
     def feed_forward(self, x: Any, name: str) -> Any:
         """The feed-forward of a name."""
