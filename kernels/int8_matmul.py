@@ -23,7 +23,7 @@ from pyllama.gguf.types import TensorType
 from pyllama.kernels.activation import GROUP
 from pyllama.kernels.epilogue import finish
 from pyllama.kernels.formats import FORMATS, QuantizedFormat
-from pyllama.kernels.formats.base import CHUNK
+from pyllama.kernels.formats.base import BIAS, CHUNK
 from pyllama.kernels.isa.base import ISA
 from pyllama.kernels.kernel import Array, Fields, kernel
 from pyllama.kernels.language import Builder, Pointer, Value, Variable
@@ -38,8 +38,6 @@ DEPTH = 256
 
 WORD = 4
 """Elements that a dot product adds up in a lane."""
-
-BIAS = 128
 
 _SMALLEST_GROUP = 16
 
