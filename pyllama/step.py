@@ -39,14 +39,17 @@ class Batch:
         outputs = np.arange(n - n_logits, n)
         return cls(tokens, np.arange(first, first + n), np.full(n, sequence), outputs)
 
-    def tiles(self, most: int) -> NDArray[np.integer]:
-        """(tiles, 2) first token and number of tokens of runs of at most ``most`` neighbours."""
-        n = len(self.tokens)
-        follows = (np.diff(self.positions) == 1) & (np.diff(self.sequences) == 0)
-        breaks = np.flatnonzero(~follows) + 1
-        bounds = [0, *breaks.tolist(), n]
-        starts = np.concatenate([np.arange(a, b, most) for a, b in pairwise(bounds)])
-        return np.stack([starts, np.diff(np.append(starts, n))], axis=1)
+    def tiles(self, most: int) -> list[tuple[int, int]]:
+        """First token and number of tokens of runs of at most ``most`` neighbours."""
+        starts: list[int] = []
+        after: tuple[int, int] | None = None  # what the next token must be to belong to the run
+        for i, (sequence, position) in enumerate(
+            zip(self.sequences.tolist(), self.positions.tolist(), strict=True)
+        ):
+            if (sequence, position) != after or i - starts[-1] == most:
+                starts.append(i)
+            after = sequence, position + 1
+        return [(a, b - a) for a, b in pairwise([*starts, len(self.tokens)])]
 
 
 class BoundProgram:
