@@ -6,8 +6,9 @@ from pyllama.commands.foreign import Foreign
 
 _NO_GPU = "pyllama computes on the CPU"
 _IN_PLACE = "weights are mapped and read in place"
+_WAITING = "threads that wait spin for a moment, then sleep"
+_PRIORITY = "the operating system knows how urgent a process is; start it with nice"
 _ONE_KERNEL = "attention has one implementation, which is the fast one"
-_PLACED = "the operating system places threads and memory; use taskset, nice or numactl around it"
 
 
 def _refused(why: str, *names: str, metavar: str) -> Foreign:
@@ -33,11 +34,8 @@ BENCH: tuple[Foreign, ...] = (
     Foreign(("-dio", "--direct-io"), _IN_PLACE, "0|1"),
     Foreign(("-lm", "--load-mode"), _IN_PLACE, "MODE"),
     Foreign(("-lzm", "--lazy-mode"), _IN_PLACE, "MODE"),
-    _refused(_PLACED, "-C", "--cpu-mask", metavar="MASK"),
-    _refused(_PLACED, "--cpu-strict", metavar="0|1"),
-    _refused(_PLACED, "--poll", metavar="N"),
-    _refused(_PLACED, "--prio", metavar="N"),
-    _refused(_PLACED, "--numa", metavar="MODE"),
+    Foreign(("--poll",), _WAITING, "N"),
+    Foreign(("--prio",), _PRIORITY, "N"),
     _refused("there are no embeddings", "-embd", "--embeddings", metavar="0|1"),
     _refused("it computes on this machine alone", "-rpc", "--rpc", metavar="SERVERS"),
 )

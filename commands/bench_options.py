@@ -12,6 +12,7 @@ import typer
 from pyllama.commands import options, output
 from pyllama.commands.bench_lists import numbers, pairs, words
 from pyllama.commands.loading import model_path
+from pyllama.commands.placement_options import Numa, is_strict, numa_mode
 from pyllama.errors import UsageError
 
 if TYPE_CHECKING:
@@ -126,6 +127,15 @@ class BenchTests:
     n_threads: Annotated[
         list[str] | None, _list("-t", "--threads", default="physical cores", help="Threads.")
     ] = None
+    cpu_mask: Annotated[
+        list[str] | None,
+        _list("-C", "--cpu-mask", default="any", help="CPUs to use, in hexadecimal."),
+    ] = None
+    cpu_strict: Annotated[
+        list[str] | None,
+        _list("--cpu-strict", default="0", help="1: bind each thread to one of the CPUs."),
+    ] = None
+    numa: Numa = None
     isa: Annotated[
         list[str] | None,
         _list("--isa", default="the best", help="Instruction sets to compile for."),
@@ -162,6 +172,9 @@ class BenchTests:
             type_k=_or(words(self.type_k), BenchmarkPlan.type_k),
             type_v=_or(words(self.type_v), BenchmarkPlan.type_v),
             n_threads=_or(numbers("-t", self.n_threads), BenchmarkPlan.n_threads),
+            cpu_mask=_or(words(self.cpu_mask), BenchmarkPlan.cpu_mask),
+            cpu_strict=tuple(is_strict(text) for text in words(self.cpu_strict) or ("0",)),
+            numa=numa_mode(self.numa),
             isa=_or(words(self.isa), BenchmarkPlan.isa),
             repetitions=self.repetitions,
             delay=self.delay,

@@ -41,6 +41,8 @@ _MODEL = (
 )
 
 _PARAMETERS = {
+    "cpu_mask": Column("cpu_mask", 10, lambda r: r.trial.cpu_mask),
+    "cpu_strict": Column("cpu_strict", 10, lambda r: str(int(r.trial.cpu_strict))),
     "n_batch": Column("n_batch", 7, lambda r: str(r.trial.n_batch)),
     "n_ubatch": Column("n_ubatch", 8, lambda r: str(r.trial.n_ubatch)),
     "type_k": Column("type_k", 6, lambda r: r.trial.type_k),

@@ -14,7 +14,28 @@ if TYPE_CHECKING:
     from pyllama.placement import Placement
 
 Mask = str | None
+Numa = Annotated[
+    str | None,
+    typer.Option(
+        "--numa",
+        metavar="distribute|isolate|numactl",
+        envvar="LLAMA_ARG_NUMA",
+        help="Place threads by memory node.",
+    ),
+]
 _STRICT = {"0": False, "1": True}
+
+
+def is_strict(text: str, option: str = "--cpu-strict") -> bool:
+    """Whether each thread has a CPU of its own; UsageError for what is neither 0 nor 1."""
+    return _STRICT[choose(text, option, tuple(_STRICT))]
+
+
+def numa_mode(text: str | None) -> str | None:
+    """The way of placing threads by memory node; UsageError for one that is none."""
+    from pyllama.placement import NUMA_MODES
+
+    return None if text is None else choose(text, "--numa", NUMA_MODES)
 
 
 @dataclass(frozen=True)
@@ -55,33 +76,24 @@ class PlacementOptions:
             show_default="as --cpu-strict",
         ),
     ] = None
-    numa: Annotated[
-        str | None,
-        typer.Option(
-            "--numa",
-            metavar="distribute|isolate|numactl",
-            envvar="LLAMA_ARG_NUMA",
-            help="Place threads by memory node.",
-        ),
-    ] = None
+    numa: Numa = None
 
     def placements(self) -> tuple[Placement, Placement]:
         """Where the threads of one token and those of a batch run.
 
         Raises UsageError for options that contradict each other and for CPUs that are not there.
         """
-        from pyllama.placement import ANYWHERE, NUMA_MODES, by_node
+        from pyllama.placement import ANYWHERE, by_node
 
         cpus = self._cpus(self.cpu_mask, self.cpu_range)
-        strict = choose(self.cpu_strict, "--cpu-strict", tuple(_STRICT))
-        if self.numa is not None:
-            mode = choose(self.numa, "--numa", NUMA_MODES)
+        strict = is_strict(self.cpu_strict)
+        mode = numa_mode(self.numa)
+        if mode is not None:
             if cpus or self.cpu_mask_batch or self.cpu_range_batch:
                 raise UsageError("--numa and -C contradict: both place threads; leave one of them")
             return by_node(mode), by_node(mode)
         one = self._placement(cpus, strict) if cpus else ANYWHERE
-        strict_batch = self.cpu_strict_batch or strict
-        choose(strict_batch, "--cpu-strict-batch", tuple(_STRICT))
+        strict_batch = is_strict(self.cpu_strict_batch or self.cpu_strict, "--cpu-strict-batch")
         batch = self._cpus(self.cpu_mask_batch, self.cpu_range_batch) or cpus
         return one, self._placement(batch, strict_batch) if batch else ANYWHERE
 
@@ -94,7 +106,7 @@ class PlacementOptions:
         return cpus | parse_range(cpu_range) if cpu_range else cpus
 
     @staticmethod
-    def _placement(cpus: frozenset[int], strict: str) -> Placement:
+    def _placement(cpus: frozenset[int], strict: bool) -> Placement:
         from pyllama.placement import within
 
-        return within(cpus, one_each=_STRICT[strict])
+        return within(cpus, one_each=strict)

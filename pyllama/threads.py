@@ -22,7 +22,7 @@ __all__ = ["MAX_THREADS", "WorkerPool", "default_threads"]
 
 MAX_THREADS = 512
 SPINS = 40_000
-"""Pauses before a waiting thread sleeps, some 0.5 to 2 ms: longer than what lies between two tokens,
+"""Pauses before a waiting thread sleeps, some 0.5 to 2 ms: more than there is between two tokens,
 because to wake a thread takes as long as a token of a small model."""
 
 

@@ -103,7 +103,7 @@ class Benchmark:
             yield from self._with_session(model, facts, list(group))
 
     def _with_session(self, model: Model, facts: ModelFacts, numbers: list[Numbered]) -> Events:
-        session = _open(model, [trial for _, trial in numbers])
+        session = _open(model, self.plan, [trial for _, trial in numbers])
         self._abort = session.abort
         for index, trial in numbers:
             run = _Run(session, trial, self._random)
@@ -241,9 +241,10 @@ def _steps(session: Session, trial: Trial) -> Iterator[tuple[int, int]]:
         yield position, 1
 
 
-def _open(model: Model, trials: Sequence[Trial]) -> Session:
+def _open(model: Model, plan: BenchmarkPlan, trials: Sequence[Trial]) -> Session:
     """A session that all of the tests can use in turn."""
     first = trials[0]
+    placement = plan.placement(first)
     return Session(
         model,
         context=max(trial.context for trial in trials),
@@ -252,6 +253,7 @@ def _open(model: Model, trials: Sequence[Trial]) -> Session:
         threads=first.n_threads,
         cache_type=first.type_k,
         cache_type_v=first.type_v,
+        placements=(placement, placement),
     )
 
 

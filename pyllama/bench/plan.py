@@ -9,10 +9,14 @@ from pathlib import Path
 
 from pyllama.errors import UsageError
 from pyllama.kernels.kv_cache import CACHE_TYPES
+from pyllama.placement import ANYWHERE, Placement, by_node, parse_mask, within
 from pyllama.threads import MAX_THREADS, default_threads
 
 KV_TYPES = tuple(name for name in CACHE_TYPES if name != "f32")
 """Types of cached keys and values. As in llama-bench float32 is none of them."""
+
+ANY_CPU = "0x0"
+"""The mask that says nothing."""
 
 MAX_TRIALS = 10_000
 
@@ -38,6 +42,8 @@ class Trial:
     type_k: str
     type_v: str
     n_threads: int
+    cpu_mask: str
+    cpu_strict: bool
     n_depth: int
     n_prompt: int
     n_gen: int
@@ -56,7 +62,8 @@ class Trial:
     def session_key(self) -> tuple[object, ...]:
         """Equal for tests that may follow each other in one session, its first tokens kept."""
         sizes = (self.n_batch, self.n_ubatch, self.type_k, self.type_v)
-        return (self.model, self.isa, *sizes, self.n_threads, self.n_depth)
+        placement = (self.cpu_mask, self.cpu_strict)
+        return (self.model, self.isa, *sizes, self.n_threads, *placement, self.n_depth)
 
 
 def _physical_cores() -> tuple[int, ...]:
@@ -70,6 +77,8 @@ class BenchmarkPlan:
     Attributes:
         n_pg: pairs of prompt and generated tokens, measured together.
         n_threads: by default as many as suit the machine.
+        cpu_mask, cpu_strict: CPUs in hexadecimal, and whether each thread has one of its own.
+        numa: how threads are placed by memory node, instead of by masks.
         isa: instruction sets; None is the best that the machine has.
         repetitions: samples of each test. delay: seconds of rest before each test.
         warmup: run each test, untimed, until it is as fast as it gets.
@@ -86,6 +95,9 @@ class BenchmarkPlan:
     type_k: tuple[str, ...] = ("f16",)
     type_v: tuple[str, ...] = ("f16",)
     n_threads: tuple[int, ...] = ()
+    cpu_mask: tuple[str, ...] = (ANY_CPU,)
+    cpu_strict: tuple[bool, ...] = (False,)
+    numa: str | None = None
     isa: tuple[str | None, ...] = (None,)
     repetitions: int = 5
     delay: float = 0
@@ -95,8 +107,8 @@ class BenchmarkPlan:
     def trials(self) -> list[Trial]:
         """The tests in llama-bench's order.
 
-        The model is the outermost loop, then come batches, cache types, threads and depth; within
-        each combination prompts, then generations, then both together.
+        The model is the outermost loop, then come batches, cache types, threads, CPUs and depth;
+        within each combination prompts, then generations, then both together.
 
         Raises UsageError for numbers out of range, and where nothing is left to measure.
         """
@@ -104,6 +116,8 @@ class BenchmarkPlan:
         trials = list(self._product())
         if not trials:
             raise UsageError("nothing to measure: give -p, -n or -pg a number above 0")
+        for trial in trials:
+            self.placement(trial)
         return trials
 
     def _product(self) -> Iterator[Trial]:
@@ -114,8 +128,17 @@ class BenchmarkPlan:
         ]
         sizes = (self.n_batch, self.n_ubatch, self.type_k, self.type_v)
         threads = self.n_threads or _physical_cores()
-        for values in product(self.models, self.isa, *sizes, threads, self.n_depth):
+        cpus = (self.cpu_mask, self.cpu_strict)
+        for values in product(self.models, self.isa, *sizes, threads, *cpus, self.n_depth):
             yield from (Trial(*values, *test) for test in tests if any(test))
+
+    def placement(self, trial: Trial) -> Placement:
+        """Where the threads of a test run; UsageError for CPUs that are not there."""
+        if self.numa is not None:
+            return by_node(self.numa)
+        if trial.cpu_mask == ANY_CPU:
+            return ANYWHERE
+        return within(parse_mask(trial.cpu_mask), trial.cpu_strict)
 
     def _check(self) -> None:
         ranges = (
@@ -138,9 +161,12 @@ class BenchmarkPlan:
             for type in types:
                 if type not in KV_TYPES:
                     raise UsageError(f"{name} {type}: give one of {', '.join(KV_TYPES)}")
+        if self.numa is not None and self.cpu_mask != (ANY_CPU,):
+            raise UsageError("--numa and -C contradict: both place threads; leave one of them")
         factors = (self.models, self.isa, self.n_batch, self.n_ubatch, self.type_k, self.type_v)
+        places = (self.n_threads or (0,), self.cpu_mask, self.cpu_strict, self.n_depth)
         count = len(self.n_prompt) + len(self.n_gen) + len(self.n_pg)
-        for factor in (*factors, self.n_threads or (0,), self.n_depth):
+        for factor in (*factors, *places):
             count *= len(factor)
         if count > MAX_TRIALS:
             raise UsageError(f"{count} tests asked for; at most {MAX_TRIALS} are possible")

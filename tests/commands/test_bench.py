@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +118,15 @@ def test_ceilings(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (entry["max_bytes_per_second"], entry["max_flops_per_second"]) == (1e9, 2e9)
 
 
+def test_threads_are_bound_to_cpus(model: Path) -> None:
+    cpu = hex(1 << min(os.sched_getaffinity(0)))
+    result = bench(model, "-C", f"0x0,{cpu}", "--cpu-strict", "0,1", "-o", "jsonl")
+    assert (result.code, result.err) == (0, "")
+    rows = [json.loads(line) for line in result.out.splitlines()]
+    places = list(dict.fromkeys((row["cpu_mask"], row["cpu_strict"]) for row in rows))
+    assert places == [("0x0", False), ("0x0", True), (cpu, False), (cpu, True)]
+
+
 def test_options_without_effect_are_noted(model: Path) -> None:
     result = bench(model, "-ngl", "99", "-fa", "1")
     assert result.code == 0
@@ -129,8 +139,9 @@ def test_options_without_effect_are_noted(model: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("-C", "0x3"), "--cpu-mask is not supported: the operating system places threads"),
-        (("--poll", "50"), "--poll is not supported"),
+        (("-C", "zz"), "CPU mask 'zz'"),
+        (("-C", "1", "--cpu-strict", "2"), "--cpu-strict is '2'"),
+        (("-C", "1", "--numa", "isolate"), "--numa and -C contradict"),
         (("-embd", "1"), "--embeddings is not supported"),
         (("-p", "8x"), "invalid parameter for argument: -p 8x; give numbers"),
         (("-ctk", "f32"), "-ctk f32: give one of f16, bf16, q8_0"),
