@@ -27,11 +27,11 @@ BLOCK = 2 * EDGE
 """Rows, and columns, of a register block."""
 
 _SUMS, _ROWS, _COLUMNS = (0, 1, 2, 3), (4, 5), (6, 7)
+"""Numbers of the tile registers."""
 
 _LOAD = dict.fromkeys(_COLUMNS, "tileloadd64") | dict.fromkeys(_ROWS, "tileloaddt164")
 """Rows stream past columns that stay in the first cache. The hint that they will not be used again
 keeps them from driving those out (measured: 1.38 instead of 1.19 TFLOP/s a core)."""
-"""Numbers of the tile registers."""
 
 
 def configuration() -> np.ndarray[tuple[int], np.dtype[np.uint8]]:

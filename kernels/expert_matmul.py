@@ -8,15 +8,15 @@ groups, blocks of tokens being those of the matmul (see ``panels``).
 from __future__ import annotations
 
 from pyllama.gguf.types import TensorType
-from pyllama.kernels.amx import EDGE
 from pyllama.kernels.expert_matvec import add_weighted, start_sums
 from pyllama.kernels.gates import GATES
 from pyllama.kernels.kernel import Array, Fields, kernel
 from pyllama.kernels.language import Builder, Pointer, Value
-from pyllama.kernels.matmul import write_sums
+from pyllama.kernels.matmul import write_gated
 from pyllama.kernels.panels import PANELS
 from pyllama.kernels.routing import Groups
-from pyllama.kernels.tiles import write_tiles
+from pyllama.kernels.tile_panels import write_tiles
+from pyllama.kernels.transpose import write_sums
 from pyllama.kernels.types import f32, i32, i64, u8, u32
 
 
@@ -100,7 +100,7 @@ def gated_expert_matmul(
             padded,
         )
 
-        def gated(r: Value, t: Value, lanes: int = EDGE) -> Value:
+        def gated(r: Value, t: Value, lanes: int) -> Value:
             halves = [sums.load(r * padded + t, lanes) for sums in (gates, ups)]
             if biased:
                 pairs = zip(halves, (a.gate_bias, a.up_bias), strict=True)
@@ -111,14 +111,11 @@ def gated_expert_matmul(
             place = a.out.at(start * (a.n_rows * 2))
             write_tiles(k, a.having(out=place), gated, first, count, padded)
         else:
-            lanes, out = k.f32_lanes, a.out.of(f32)
-            with k.loop(count) as r, k.loop(0, padded, lanes) as t:
-                gates.store(r * padded + t, gated(r, t, lanes))
 
             def put(t: Value, n: Value, value: Value) -> None:
-                out.store(groups.pair(start + t) * a.n_rows + n, value)
+                a.out.of(f32).store(groups.pair(start + t) * a.n_rows + n, value)
 
-            write_sums(k, put, gates, first, count, tokens, padded)
+            write_gated(k, gated, put, gates, first, count, tokens, padded)
 
 
 @kernel(

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pyllama.gguf.types import TensorType
 from pyllama.kernels.kernel import Array, Fields, kernel
 from pyllama.kernels.language import Builder, Pointer, Value
-from pyllama.kernels.matmul import write_sums
 from pyllama.kernels.matvec import dot
 from pyllama.kernels.panels import PANELS
+from pyllama.kernels.transpose import write_sums
 from pyllama.kernels.types import f32, i64, u8, u32
 
 
@@ -131,17 +131,17 @@ def head_matmul(
 ) -> None:
     """``out[t, h] = weights[h] * x[t, h]`` for a batch. One task: ``task_rows`` rows of a head."""
     way, tokens = PANELS[panels], getattr(step, rows)
-    block = way.block(k.isa)
+    padded = way.padded(k, tokens)
     head, first = _share(a, task)
     count = k.min(a.n_rows - first, a.task_rows)
     (sums,) = way.multiply(
         k,
-        a.having(x=a.x.at(head * (a.blocks * block) * a.words)),
+        a.having(x=a.x.at(head * (a.blocks * way.block(k.isa)) * a.words)),
         type,
         [a.weights.at((head * a.n_rows + first) * a.row_bytes)],
         count,
         step.scratch.at(thread * step.scratch_stride),
-        padded := (tokens + (block - 1)) // block * block,
+        padded,
     )
 
     def put(t: Value, n: Value, total: Value) -> None:

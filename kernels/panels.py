@@ -1,8 +1,8 @@
-"""The three ways of a batch matmul behind one interface, for products of many small matrices.
+"""The three ways of a batch matmul behind one interface.
 
 Each way says how tokens are packed, and adds products of some rows of weights with packed tokens
-into sums (rows, tokens) in the worker's scratch memory. See ``tiles``, ``int8_matmul`` and
-``matmul``.
+into sums (rows, tokens) in the worker's scratch memory. See ``tile_panels``,
+``int8_panels`` and ``float_panels``.
 """
 
 from __future__ import annotations
@@ -10,15 +10,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 
 from pyllama.gguf.types import TensorType
-from pyllama.kernels import activation, amx, int8_matmul, matmul, tiles
+from pyllama.kernels import activation, amx, float_panels, int8_panels, tile_panels
 from pyllama.kernels.isa.base import ISA
 from pyllama.kernels.kernel import Fields
 from pyllama.kernels.language import Builder, Pointer, Value
+from pyllama.kernels.transpose import pack_rows
 from pyllama.kernels.types import f32, u8, u32
 
 
 class Panels(ABC):
-    """A way of batch matmul."""
+    """A way of batch float_panels."""
 
     name: str
     form: str
@@ -33,6 +34,11 @@ class Panels(ABC):
     def block(self, isa: ISA) -> int:
         """Tokens that are packed and multiplied together."""
 
+    def padded(self, k: Builder, tokens: Value) -> Value:
+        """So many tokens in whole blocks."""
+        block = self.block(k.isa)
+        return (tokens + (block - 1)) // block * block
+
     @abstractmethod
     def words(self, width: int) -> int:
         """32-bit words of a packed token."""
@@ -43,7 +49,7 @@ class Panels(ABC):
 
     def pack(self, k: Builder, rows: list[Pointer], width: Value, out: Pointer) -> None:
         """Pack the rows of a block of tokens."""
-        matmul.pack_rows(k, rows, width, out)
+        pack_rows(k, rows, width, out)
 
     @abstractmethod
     def multiply(
@@ -74,17 +80,17 @@ class Tiles(Panels):
 
     def words(self, width: int) -> int:
         """See ``Panels``."""
-        return tiles.packed_bytes(1, width) // u32.bytes
+        return tile_panels.packed_bytes(1, width) // u32.bytes
 
     def scratch_bytes(self, rows: int, tokens: int, matrices: int = 1) -> int:
         """See ``Panels``."""
-        return tiles.scratch_bytes(rows, tokens, matrices)
+        return tile_panels.scratch_bytes(rows, tokens, matrices)
 
     def pack(self, k: Builder, rows: list[Pointer], width: Value, out: Pointer) -> None:
         """See ``Panels``."""
         for i in range(0, amx.BLOCK, amx.EDGE):
-            place = out.at(tiles.tile_words(width) * (i // amx.EDGE))
-            tiles.pack_tile(k, rows[i : i + amx.EDGE], width, place)
+            place = out.at(tile_panels.tile_words(width) * (i // amx.EDGE))
+            tile_panels.pack_tile(k, rows[i : i + amx.EDGE], width, place)
 
     def multiply(
         self,
@@ -98,11 +104,11 @@ class Tiles(Panels):
     ) -> list[Pointer]:
         """See ``Panels``."""
         a = a.having(x=a.x.of(u8))
-        first = memory.at(a.task_rows * (tiles.PANEL_DEPTH * 2)).of(f32)
+        first = memory.at(a.task_rows * (tile_panels.PANEL_DEPTH * 2)).of(f32)
         sums = [first.at(a.task_rows * padded * m) for m in range(len(matrices))]
         amx.start(k)
         for weights, place in zip(matrices, sums, strict=True):
-            tiles.accumulate(k, a, type, weights, count, memory, place, padded)
+            tile_panels.accumulate(k, a, type, weights, count, memory, place, padded)
         amx.stop(k)
         return sums
 
@@ -111,11 +117,11 @@ class Integers(Panels):
     """Integer dot products."""
 
     name, form = "int8", "int8"
-    task_rows = int8_matmul.PANEL_ROWS
+    task_rows = int8_panels.PANEL_ROWS
 
     def block(self, isa: ISA) -> int:
         """See ``Panels``."""
-        return int8_matmul.tile_tokens(isa)
+        return int8_panels.tile_tokens(isa)
 
     def words(self, width: int) -> int:
         """See ``Panels``."""
@@ -123,7 +129,7 @@ class Integers(Panels):
 
     def scratch_bytes(self, rows: int, tokens: int, matrices: int = 1) -> int:
         """See ``Panels``."""
-        return int8_matmul.scratch_bytes(tokens, matrices)
+        return int8_panels.scratch_bytes(tokens, matrices)
 
     def multiply(
         self,
@@ -136,10 +142,10 @@ class Integers(Panels):
         padded: Value,
     ) -> list[Pointer]:
         """See ``Panels``."""
-        panel = int8_matmul.Panel(k, type, memory)
+        panel = int8_panels.Panel(k, type, memory)
         sums = [panel.end.at(a.task_rows * padded * m) for m in range(len(matrices))]
         for weights, place in zip(matrices, sums, strict=True):
-            int8_matmul.accumulate(k, a, weights, count, panel, place, padded)
+            int8_panels.accumulate(k, a, weights, count, panel, place, padded)
         return sums
 
 
@@ -147,11 +153,11 @@ class Floats(Panels):
     """Float32."""
 
     name, form = "floats", "float"
-    task_rows = matmul.PANEL_ROWS
+    task_rows = float_panels.PANEL_ROWS
 
     def block(self, isa: ISA) -> int:
         """See ``Panels``."""
-        return matmul.tile_tokens(isa)
+        return float_panels.tile_tokens(isa)
 
     def words(self, width: int) -> int:
         """See ``Panels``."""
@@ -159,7 +165,7 @@ class Floats(Panels):
 
     def scratch_bytes(self, rows: int, tokens: int, matrices: int = 1) -> int:
         """See ``Panels``."""
-        return matmul.scratch_bytes(tokens, matrices)
+        return float_panels.scratch_bytes(tokens, matrices)
 
     def multiply(
         self,
@@ -173,10 +179,10 @@ class Floats(Panels):
     ) -> list[Pointer]:
         """See ``Panels``."""
         a, panel = a.having(x=a.x.of(f32)), memory.of(f32)
-        first = panel.at(matmul.PANEL_ROWS * matmul.DEPTH)
+        first = panel.at(float_panels.PANEL_ROWS * float_panels.DEPTH)
         sums = [first.at(a.task_rows * padded * m) for m in range(len(matrices))]
         for weights, place in zip(matrices, sums, strict=True):
-            matmul.accumulate(k, a, type, weights, count, panel, place, padded)
+            float_panels.accumulate(k, a, type, weights, count, panel, place, padded)
         return sums
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pyllama.kernels.language import Builder, Pointer
+from pyllama.gguf.types import TensorType
+from pyllama.kernels.language import Builder, Pointer, Value
 
 LINE_BYTES = 64
 
@@ -17,3 +18,21 @@ def prefetch_ahead(k: Builder, place: Pointer, n_bytes: int) -> None:
     for level, ahead in PREFETCH_BYTES.items():
         for line in range(0, n_bytes, LINE_BYTES):
             k.prefetch(place, ahead + line, level)
+
+
+PREFETCH_ROWS = 4
+"""How many rows prefetch runs ahead of unpacking."""
+
+
+def prefetch_rows(
+    k: Builder,
+    type: TensorType,
+    row: Pointer,
+    row_bytes: Value,
+    start: Value,
+    depth: int,
+) -> None:
+    """Ask for the same part of a row further on: the jumps from row to row are hard to foresee."""
+    place = row.at(row_bytes * PREFETCH_ROWS + start // type.block_size * type.block_bytes)
+    for line in range(0, depth // type.block_size * type.block_bytes, LINE_BYTES):
+        k.prefetch(place, line, level=1)

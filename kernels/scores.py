@@ -67,8 +67,7 @@ def partial_scores(
     logit = changes(weights * x + bias).
     """
     way, outputs = PANELS[panels], step.n_outputs
-    block = way.block(k.isa)
-    padded = (outputs + (block - 1)) // block * block
+    padded = way.padded(k, outputs)
     first = task * a.task_rows
     count = k.min(a.n_rows - first, a.task_rows)
     memory = step.scratch.at(thread * step.scratch_stride)

@@ -12,8 +12,10 @@ from pyllama.graph import ops
 from pyllama.graph.graph import Node
 from pyllama.graph.lowering import Lowering, row_bytes
 from pyllama.graph.plan import Argument, Buffer
-from pyllama.kernels import activation, int8_matmul, matmul, matvec, tiles
-from pyllama.kernels.types import f32
+from pyllama.kernels.matmul import gated_matmul, matmul
+from pyllama.kernels.matvec import gated_matvec, matvec
+from pyllama.kernels.panels import TILES
+from pyllama.kernels.tile_panels import packed_bytes
 
 
 def lower_linear(low: Lowering, op: ops.Linear, node: Node) -> None:
@@ -36,24 +38,13 @@ def lower_linear(low: Lowering, op: ops.Linear, node: Node) -> None:
     if low.mode.uses_matvec(x.rows):
         arguments |= low.few_tokens(op.weight, x)
         chunks = -(-n_rows // low.decode_rows(op.weight))
-        kernel = matvec.matvec(**static, columns=low.columns(x))
-    elif low.by_tiles(op.weight, x):
-        task_rows = low.tile_rows(n_rows)
-        arguments |= {"x": low.activations(x, "tiles"), "task_rows": task_rows}
-        low.needs_scratch(tiles.scratch_bytes(task_rows, low.mode.padded(x.rows)))
-        chunks = -(-n_rows // task_rows)
-        kernel = tiles.tile_matmul(**static)
-    elif int8_matmul.fits(low.isa, op.weight.type):
-        words = activation.record_bytes(width) // f32.bytes
-        arguments |= {"x": low.activations(x, "packed int8"), "words": words}
-        low.needs_scratch(int8_matmul.scratch_bytes(low.mode.padded(x.rows)))
-        chunks = -(-n_rows // int8_matmul.PANEL_ROWS)
-        kernel = int8_matmul.int8_matmul(**static)
+        kernel = matvec(**static, columns=low.columns(x))
     else:
-        arguments["x"] = low.activations(x, "packed")
-        low.needs_scratch(matmul.scratch_bytes(low.mode.padded(x.rows)))
-        chunks = -(-n_rows // matmul.PANEL_ROWS)
-        kernel = matmul.matmul(**static)
+        way = low.panels(op.weight, x)
+        task_rows = way.task_rows or low.tile_rows(n_rows)
+        arguments |= low.batch(way, x, task_rows)
+        chunks = -(-n_rows // task_rows)
+        kernel = matmul(**static, panels=way.name)
     low.launch(kernel, arguments, chunks=chunks, label=node.output.name)
 
 
@@ -78,25 +69,15 @@ def lower_gated_linear(low: Lowering, op: ops.GatedLinear, node: Node) -> None:
     if low.mode.uses_matvec(x.rows):
         arguments |= low.few_tokens(op.gate, x)
         chunks = -(-n_rows // low.decode_rows(op.gate))
-        kernel = matvec.gated_matvec(**static, columns=low.columns(x))
-    elif low.by_tiles(op.gate, x) and low.feeds_tiles(node.output):
-        task_rows = low.tile_rows(n_rows) // 2
-        out = Buffer(f"{label}.tiles", tiles.packed_bytes(low.mode.padded(x.rows), n_rows))
-        low.prepared[node.output, "tiles"] = out
-        arguments |= {"x": low.activations(x, "tiles"), "task_rows": task_rows, "out": out}
-        low.needs_scratch(tiles.scratch_bytes(task_rows, low.mode.padded(x.rows), matrices=2))
-        chunks = -(-n_rows // task_rows)
-        kernel = tiles.gated_tile_matmul(**static)
-    elif int8_matmul.fits(low.isa, op.gate.type):
-        words = activation.record_bytes(width) // f32.bytes
-        x8 = low.activations(x, "packed int8")
-        arguments |= {"x": x8, "words": words, "stride": n_rows}
-        low.needs_scratch(int8_matmul.scratch_bytes(low.mode.padded(x.rows), matrices=2))
-        chunks = -(-n_rows // int8_matmul.PANEL_ROWS)
-        kernel = int8_matmul.gated_int8_matmul(**static)
+        kernel = gated_matvec(**static, columns=low.columns(x))
     else:
-        arguments |= {"x": low.activations(x, "packed"), "stride": n_rows}
-        low.needs_scratch(matmul.scratch_bytes(low.mode.padded(x.rows), matrices=2))
-        chunks = -(-n_rows // matmul.PANEL_ROWS)
-        kernel = matmul.gated_matmul(**static)
+        way = low.panels(op.gate, x)
+        packed = way is TILES and low.feeds_tiles(node.output)
+        if packed:
+            out = Buffer(f"{label}.tiles", packed_bytes(low.mode.padded(x.rows), n_rows))
+            low.prepared[node.output, "tiles"] = arguments["out"] = out
+        task_rows = way.task_rows or low.tile_rows(n_rows) // 2
+        arguments |= low.batch(way, x, task_rows, matrices=2)
+        chunks = -(-n_rows // task_rows)
+        kernel = gated_matmul(**static, panels=way.name, packed=packed)
     low.launch(kernel, arguments, chunks=chunks, label=label)

@@ -6,14 +6,11 @@ from pyllama.graph import ops
 from pyllama.graph.graph import Node
 from pyllama.graph.lowering import Lowering, row_bytes
 from pyllama.graph.plan import Argument, Buffer, External
-from pyllama.kernels.panels import FLOATS, INTEGERS, TILES
 from pyllama.kernels.scores import TASK_ROWS, combine_scores, partial_scores
 from pyllama.kernels.types import f32
 
 TARGETS = External("targets", "")
 """(outputs,) i32: the token of each output whose score is wanted."""
-
-_FORMS = {TILES: "tiles", INTEGERS: "packed int8", FLOATS: "packed"}
 
 
 def lower_token_scores(low: Lowering, op: ops.TokenScores, node: Node) -> None:
@@ -25,7 +22,6 @@ def lower_token_scores(low: Lowering, op: ops.TokenScores, node: Node) -> None:
     way, outputs, label = low.panels(op.weight, x), low.mode.padded(x.rows), node.output.name
     task_rows = way.task_rows or TASK_ROWS
     tasks = -(-n_rows // task_rows)
-    low.needs_scratch(way.scratch_bytes(task_rows, outputs))
     combining: dict[str, Argument] = {
         "partials": Buffer(f"{label}.partials", tasks * 2 * outputs * f32.bytes),
         "stride": outputs,
@@ -35,12 +31,10 @@ def lower_token_scores(low: Lowering, op: ops.TokenScores, node: Node) -> None:
         "weights": low.matrix(op.weight),
         "row_bytes": row_bytes(op.weight),
         "n_rows": n_rows,
-        "task_rows": task_rows,
-        "x": low.activations(x, _FORMS[way]),
-        "words": way.words(width),
         "width": width,
         "bias": 0 if op.bias is None else low.vector(op.bias),
         "targets": TARGETS,
+        **low.batch(way, x, task_rows),
         **combining,
     }
     kernel = partial_scores(

@@ -11,11 +11,12 @@ from pyllama.graph.graph import Graph, Node
 from pyllama.graph.mode import CacheLayout, Mode
 from pyllama.graph.ops import Tensor, Weight
 from pyllama.graph.plan import Argument, Buffer, External, Launch
-from pyllama.kernels import activation, amx, int8_matmul, matmul, tiles
+from pyllama.kernels import activation, amx, float_panels, int8_panels, tile_panels
 from pyllama.kernels.formats import FORMATS, QuantizedFormat
 from pyllama.kernels.isa.base import ISA
 from pyllama.kernels.kernel import Kernel
 from pyllama.kernels.panels import FLOATS, INTEGERS, TILES, Panels
+from pyllama.kernels.transpose import pack
 from pyllama.kernels.types import f32
 
 TASK_BYTES = 1 << 15, 1 << 19
@@ -117,7 +118,18 @@ class Lowering:
         """How a batch is multiplied with weights."""
         if self.by_tiles(weight, x):
             return TILES
-        return INTEGERS if int8_matmul.fits(self.isa, weight.type) else FLOATS
+        return INTEGERS if int8_panels.fits(self.isa, weight.type) else FLOATS
+
+    def batch(
+        self, way: Panels, x: Tensor, task_rows: int, matrices: int = 1
+    ) -> dict[str, Argument]:
+        """What a batch matmul needs to know of its activations and tasks; reserves its scratch."""
+        self.needs_scratch(way.scratch_bytes(task_rows, self.mode.padded(x.rows), matrices))
+        return {
+            "x": self.activations(x, _FORMS[way]),
+            "words": way.words(x.width),
+            "task_rows": task_rows,
+        }
 
     def feeds_tiles(self, tensor: Tensor) -> bool:
         """Whether nothing but tile matmuls read an activation, in whole tiles."""
@@ -173,30 +185,32 @@ def _quantized(low: Lowering, x: Tensor, parts: int = 1) -> Buffer:
 
 def _packed(low: Lowering, x: Tensor) -> Buffer:
     out = Buffer(f"{x.name}.packed", low.mode.padded(x.rows) * x.width * 4)
-    tile = matmul.tile_tokens(low.isa)
+    tile = float_panels.tile_tokens(low.isa)
     arguments: dict[str, Argument] = {"x": low.buffers[x], "out": out, "width": x.width}
-    low.launch(matmul.pack(tokens=tile), arguments, count=x.rows.value, group=tile, label=out.name)
+    low.launch(pack(tokens=tile), arguments, count=x.rows.value, group=tile, label=out.name)
     return out
 
 
 def _packed_records(low: Lowering, x: Tensor) -> Buffer:
     record = activation.record_bytes(x.width)
     out = Buffer(f"{x.name}.packed8", low.mode.padded(x.rows) * record)
-    tile = int8_matmul.tile_tokens(low.isa)
+    tile = int8_panels.tile_tokens(low.isa)
     arguments: dict[str, Argument] = {
         "x": low.activations(x, "int8"), "out": out, "width": record // f32.bytes,
     }  # fmt: skip
-    low.launch(matmul.pack(tokens=tile), arguments, count=x.rows.value, group=tile, label=out.name)
+    low.launch(pack(tokens=tile), arguments, count=x.rows.value, group=tile, label=out.name)
     return out
 
 
 def _tiled(low: Lowering, x: Tensor) -> Buffer:
-    out = Buffer(f"{x.name}.tiles", tiles.packed_bytes(low.mode.padded(x.rows), x.width))
+    out = Buffer(f"{x.name}.tiles", tile_panels.packed_bytes(low.mode.padded(x.rows), x.width))
     arguments: dict[str, Argument] = {"x": low.buffers[x], "out": out, "width": x.width}
-    kernel = tiles.pack_tiles()
+    kernel = tile_panels.pack_tiles()
     low.launch(kernel, arguments, count=x.rows.value, group=amx.EDGE, label=out.name)
     return out
 
+
+_FORMS = {TILES: "tiles", INTEGERS: "packed int8", FLOATS: "packed"}
 
 _PREPARE: dict[str, Callable[[Lowering, Tensor], Buffer]] = {
     "int8": _quantized,

@@ -16,7 +16,7 @@ from kernel_cases.targets import TILES
 from pyllama.gguf.types import TensorType
 from pyllama.graph.ops import Weight
 from pyllama.graph.ops.experts import Route
-from pyllama.kernels import int8_matmul
+from pyllama.kernels import int8_panels
 from pyllama.kernels.jit import Library
 from pyllama.kernels.routing import SCORES, group, groups_bytes, positions, route
 
@@ -137,7 +137,7 @@ def test_batches(type: TensorType, variant: dict[str, object], library: Library)
 def test_batches_of_integers(
     type: TensorType, variant: dict[str, object], library: Library
 ) -> None:
-    if not int8_matmul.fits(library.isa, type):
+    if not int8_panels.fits(library.isa, type):
         type = TensorType.Q4_1  # every instruction set takes unsigned weights
     batch_case(library.isa, mixture(type, 50, task_rows=64, **variant), "int8").run(library)
 

@@ -6,16 +6,15 @@ from operator import attrgetter
 
 import pytest
 from kernel_cases.gated import (
-    gated_int8_case,
     gated_matmul_case,
     gated_matvec_case,
-    gated_tiles_case,
+    gated_packed_case,
 )
 from kernel_cases.matmuls import Size, widths
 from kernel_cases.targets import TILES
 
 from pyllama.gguf.types import TensorType
-from pyllama.kernels import int8_matmul
+from pyllama.kernels import int8_panels
 from pyllama.kernels.formats import FORMATS
 from pyllama.kernels.jit import Library
 
@@ -34,15 +33,15 @@ def test_few_tokens(type: TensorType, columns: int, library: Library) -> None:
 @pytest.mark.parametrize("type", SOME, ids=NAME)
 def test_batches(type: TensorType, library: Library) -> None:
     for n_rows, width, tokens in zip((1, 64, 70), widths(type), (9, 16, 33), strict=False):
-        gated_matmul_case(library.isa, type, Size(n_rows, width, tokens)).run(library)
+        gated_matmul_case(library.isa, type, Size(n_rows, width, tokens), "floats").run(library)
 
 
 @pytest.mark.parametrize("type", INTEGER, ids=NAME)
 def test_batches_of_integers(type: TensorType, library: Library) -> None:
-    if not int8_matmul.fits(library.isa, type):
+    if not int8_panels.fits(library.isa, type):
         type = TensorType.Q4_1  # every instruction set takes unsigned weights
     for n_rows, width, tokens in zip((1, 64, 70), widths(type), (9, 16, 33), strict=False):
-        gated_int8_case(library.isa, type, Size(n_rows, width, tokens)).run(library)
+        gated_matmul_case(library.isa, type, Size(n_rows, width, tokens), "int8").run(library)
 
 
 @pytest.mark.parametrize("library", TILES, indirect=True)
@@ -50,4 +49,6 @@ def test_batches_of_integers(type: TensorType, library: Library) -> None:
 def test_tiles(type: TensorType, library: Library) -> None:
     sizes = [(32, 9, 32), (96, 16, 64), (128, 33, 32)]
     for (n_rows, tokens, task_rows), width in zip(sizes, widths(type), strict=False):
-        gated_tiles_case(type, Size(n_rows, width, tokens, task_rows)).run(library)
+        size = Size(n_rows, width, tokens, task_rows)
+        gated_packed_case(library.isa, type, size).run(library)
+        gated_matmul_case(library.isa, type, size, "tiles").run(library)

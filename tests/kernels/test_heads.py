@@ -10,7 +10,7 @@ from kernel_cases.matmuls import is_quantized
 from kernel_cases.targets import TILES
 
 from pyllama.gguf.types import TensorType
-from pyllama.kernels import int8_matmul
+from pyllama.kernels import int8_panels
 from pyllama.kernels.jit import Library
 
 NAME = attrgetter("name")
@@ -45,7 +45,7 @@ def test_batches(type: TensorType, library: Library) -> None:
 
 @pytest.mark.parametrize("type", [TensorType.Q8_0, TensorType.Q4_K], ids=NAME)
 def test_batches_of_integers(type: TensorType, library: Library) -> None:
-    if not int8_matmul.fits(library.isa, type):
+    if not int8_panels.fits(library.isa, type):
         type = TensorType.Q4_1  # every instruction set takes unsigned weights
     for n_rows, tokens in ((70, 9), (16, 50)):
         matmul_case(library.isa, type, size_of(type, n_rows, tokens), "int8").run(library)

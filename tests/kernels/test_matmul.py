@@ -10,18 +10,16 @@ from kernel_cases.matmuls import (
     Size,
     Variant,
     embedding_case,
-    int8_matmul_case,
     is_quantized,
     make_weights,
     matmul_case,
-    tile_matmul_case,
     widths,
 )
 from kernel_cases.targets import TILES
 from kernel_cases.weights import EXTREME
 
 from pyllama.gguf.types import TensorType
-from pyllama.kernels import int8_matmul
+from pyllama.kernels import int8_panels
 from pyllama.kernels.epilogue import EPILOGUES
 from pyllama.kernels.formats import FORMATS
 from pyllama.kernels.jit import Library
@@ -35,7 +33,7 @@ TOKENS = (1, 2, 15, 16, 17, 5, 33)
 @pytest.mark.parametrize("type", FORMATS, ids=NAME)
 def test_sizes(type: TensorType, library: Library) -> None:
     for n_rows, width, tokens in zip(N_ROWS, widths(type), TOKENS, strict=True):
-        matmul_case(library.isa, type, Size(n_rows, width, tokens)).run(library)
+        matmul_case(library.isa, type, Size(n_rows, width, tokens), "floats").run(library)
 
 
 UNSIGNED = [type for type, fmt in FORMATS.items() if getattr(fmt, "offset_group", 0)]
@@ -43,10 +41,10 @@ SIGNED = [type for type in FORMATS if is_quantized(type) and type not in UNSIGNE
 
 
 def test_which_types_are_computed_in_integers(library: Library) -> None:
-    assert all(int8_matmul.fits(library.isa, type) for type in UNSIGNED)
+    assert all(int8_panels.fits(library.isa, type) for type in UNSIGNED)
     for type in SIGNED:
-        assert int8_matmul.fits(library.isa, type) == library.isa.dots_whole_bytes
-    assert not int8_matmul.fits(library.isa, TensorType.F16)
+        assert int8_panels.fits(library.isa, type) == library.isa.dots_whole_bytes
+    assert not int8_panels.fits(library.isa, TensorType.F16)
 
 
 @pytest.mark.parametrize("type", [*UNSIGNED, *SIGNED], ids=NAME)
@@ -54,28 +52,30 @@ def test_sizes_of_integer_products(type: TensorType, library: Library) -> None:
     if type in SIGNED and not library.isa.dots_whole_bytes:
         type = TensorType.Q5_1  # one of those that every instruction set computes so
     for n_rows, width, tokens in zip(N_ROWS, widths(type), TOKENS, strict=True):
-        int8_matmul_case(library.isa, type, Size(n_rows, width, tokens)).run(library)
+        matmul_case(library.isa, type, Size(n_rows, width, tokens), "int8").run(library)
 
 
 @pytest.mark.parametrize("epilogue", EPILOGUES)
 @pytest.mark.parametrize("rows", ["n_tokens", "n_outputs"])
 def test_variants_of_integer_products(rows: str, epilogue: str, library: Library) -> None:
     for size in (Size(70, 64, 18), Size(130, 512, 3)):
-        int8_matmul_case(library.isa, TensorType.Q4_1, size, Variant(epilogue, rows)).run(library)
+        variant = Variant(epilogue, rows)
+        matmul_case(library.isa, TensorType.Q4_1, size, "int8", variant).run(library)
 
 
 @pytest.mark.parametrize("epilogue", EPILOGUES)
 @pytest.mark.parametrize("rows", ["n_tokens", "n_outputs"])
 def test_variants(rows: str, epilogue: str, library: Library) -> None:
     for size in (Size(70, 64, 18), Size(130, 512, 3)):
-        matmul_case(library.isa, TensorType.Q8_0, size, Variant(epilogue, rows)).run(library)
+        variant = Variant(epilogue, rows)
+        matmul_case(library.isa, TensorType.Q8_0, size, "floats", variant).run(library)
 
 
 @pytest.mark.parametrize("type", FORMATS, ids=NAME)
 def test_extreme_scales(type: TensorType, library: Library) -> None:
     size = Size(17, 768, 2)
     weights = make_weights(type, size, EXTREME)
-    matmul_case(library.isa, type, size, weights=weights).run(library)
+    matmul_case(library.isa, type, size, "floats", weights=weights).run(library)
 
 
 @pytest.mark.parametrize("value", [np.inf, np.nan])
@@ -83,7 +83,7 @@ def test_activations_that_are_no_numbers_spoil_their_own_tokens(
     value: float, library: Library
 ) -> None:
     for type in (TensorType.Q4_0, TensorType.F32):
-        matmul_case(library.isa, type, Size(9, 320, 4), spoil=value).run(library)
+        matmul_case(library.isa, type, Size(9, 320, 4), "floats", spoil=value).run(library)
 
 
 @pytest.mark.parametrize("type", FORMATS, ids=NAME)
@@ -98,7 +98,8 @@ def test_embedding(type: TensorType, library: Library) -> None:
 def test_tiles(type: TensorType, library: Library) -> None:
     sizes = [(1, 1, 32), (31, 16, 32), (33, 17, 64), (64, 33, 32), (100, 64, 64)]
     for (n_rows, tokens, task_rows), width in zip(sizes, widths(type), strict=False):
-        tile_matmul_case(type, Size(n_rows, width, tokens, task_rows)).run(library)
+        size = Size(n_rows, width, tokens, task_rows)
+        matmul_case(library.isa, type, size, "tiles").run(library)
 
 
 @pytest.mark.parametrize("library", TILES, indirect=True)
@@ -106,4 +107,5 @@ def test_tiles(type: TensorType, library: Library) -> None:
 @pytest.mark.parametrize("rows", ["n_tokens", "n_outputs"])
 def test_variants_of_tiles(rows: str, epilogue: str, library: Library) -> None:
     size = Size(70, 1088, 18, 32)
-    tile_matmul_case(TensorType.Q8_0, size, Variant(epilogue, rows)).run(library)
+    variant = Variant(epilogue, rows)
+    matmul_case(library.isa, TensorType.Q8_0, size, "tiles", variant).run(library)

@@ -16,7 +16,6 @@ from kernel_cases.matmuls import (
     Size,
     Variant,
     embedding_case,
-    int8_matmul_case,
     is_quantized,
     matmul_case,
     matvec_case,
@@ -25,7 +24,7 @@ from kernel_cases.words import word_cases
 
 from pyllama.gguf.types import TensorType
 from pyllama.graph.ops.elements import FUNCTIONS
-from pyllama.kernels import int8_matmul
+from pyllama.kernels import int8_panels
 from pyllama.kernels.cache import ObjectCache
 from pyllama.kernels.encode import ENCODERS
 from pyllama.kernels.executor import RUN, STOP, WORK, ExecutorFunction
@@ -73,9 +72,9 @@ def matmuls() -> dict[str, Factory]:
     for type in FORMATS:
         for size in sizes(type):
             name = f"{type.label}-{size.width}"
-            cases[f"matmul-{name}"] = partial(matmul_case, ALL, type, size)
-            if int8_matmul.fits(ALL, type):
-                cases[f"int8_matmul-{name}"] = partial(int8_matmul_case, ALL, type, size)
+            cases[f"matmul-{name}"] = partial(matmul_case, ALL, type, size, "floats")
+            if int8_panels.fits(ALL, type):
+                cases[f"matmul8-{name}"] = partial(matmul_case, ALL, type, size, "int8")
             cases[f"embedding-{name}"] = partial(embedding_case, type, size.width)
             if not is_quantized(type):
                 cases[f"matvec-{name}"] = partial(matvec_case, type, size, 1)
@@ -83,7 +82,9 @@ def matmuls() -> dict[str, Factory]:
         variant, size = Variant(epilogue, "n_outputs"), Size(67, 96, 6)
         for type in (TensorType.Q5_0, TensorType.BF16):
             cases[f"matvec4-{type.label}-{epilogue}"] = partial(matvec_case, type, size, 4, variant)
-        cases[f"matmul-{epilogue}"] = partial(matmul_case, ALL, TensorType.Q5_1, size, variant)
+        cases[f"matmul-{epilogue}"] = partial(
+            matmul_case, ALL, TensorType.Q5_1, size, "floats", variant
+        )
     return cases
 
 

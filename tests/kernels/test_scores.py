@@ -11,7 +11,7 @@ from kernel_cases.scores import scores_case
 from kernel_cases.targets import TILES as TILE_TARGETS
 
 from pyllama.gguf.types import TensorType
-from pyllama.kernels import int8_matmul
+from pyllama.kernels import int8_panels
 from pyllama.kernels.jit import Library
 from pyllama.kernels.panels import FLOATS, INTEGERS, TILES
 
@@ -29,7 +29,7 @@ def test_in_float32(type: TensorType, size: Size, library: Library) -> None:
 @pytest.mark.parametrize("size", SIZES, ids=str)
 @pytest.mark.parametrize("type", [TensorType.Q4_K, TensorType.Q8_0], ids=NAME)
 def test_in_integers(type: TensorType, size: Size, library: Library) -> None:
-    if not int8_matmul.fits(library.isa, type):
+    if not int8_panels.fits(library.isa, type):
         type = TensorType.Q4_1  # every instruction set takes unsigned weights
     scores_case(library.isa, type, size, INTEGERS).run(library)
 

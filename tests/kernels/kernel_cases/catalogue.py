@@ -22,10 +22,9 @@ from pyllama.kernels.encode.weighting import mean_squares
 from pyllama.kernels.expert_matmul import expert_matmul, gated_expert_matmul, pack_groups
 from pyllama.kernels.expert_matvec import expert_matvec, gated_expert_matvec
 from pyllama.kernels.heads import head_join, head_matmul, head_matvec, head_part, pack_heads
-from pyllama.kernels.int8_matmul import gated_int8_matmul, int8_matmul
 from pyllama.kernels.kernel import Kernel
 from pyllama.kernels.kv_cache import CACHE_TYPES, kv_store
-from pyllama.kernels.matmul import gated_matmul, matmul, pack
+from pyllama.kernels.matmul import gated_matmul, matmul
 from pyllama.kernels.matvec import gated_matvec, matvec
 from pyllama.kernels.rope import STYLES, rope
 from pyllama.kernels.routing import SCORES, group, route
@@ -33,6 +32,7 @@ from pyllama.kernels.score_changes import CHANGES
 from pyllama.kernels.scores import combine_scores, partial_scores
 from pyllama.kernels.short_conv import conv_store, short_conv
 from pyllama.kernels.square_sums import expert_square_sums, square_sums
+from pyllama.kernels.transpose import pack
 
 GATED = {"rows": "n_tokens", "activation": "silu"}
 
@@ -106,10 +106,10 @@ def of_each_kind() -> list[Kernel]:
     batch = (TensorType.F16, TensorType.Q4_K, TensorType.IQ3_S)
     return [
         *matvecs(*_FORMATS),
-        *(matmul(type=t, rows="n_tokens", epilogue="residual") for t in batch),
-        *(int8_matmul(type=t, rows="n_tokens", epilogue="bias") for t in integer),
-        *(gated_int8_matmul(type=t, **GATED) for t in integer),
-        *(gated_matmul(type=t, **GATED) for t in batch),
+        *(matmul(type=t, panels="floats", rows="n_tokens", epilogue="residual") for t in batch),
+        *(matmul(type=t, panels="int8", rows="n_tokens", epilogue="bias") for t in integer),
+        *(gated_matmul(type=t, panels="int8", packed=False, **GATED) for t in integer),
+        *(gated_matmul(type=t, panels="floats", packed=False, **GATED) for t in batch),
         *(gated_matvec(type=t, columns=1, **GATED) for t in batch),
         *(embedding(type=t, of="tokens") for t in batch),
         *(kv_store(head_dim=64, key_type=t, value_type=t) for t in CACHE_TYPES),

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kernel_cases.case import Case, Launch, assert_close
-from kernel_cases.matmuls import Size, as_quantized, is_quantized
+from kernel_cases.matmuls import Packed, Size, as_quantized, is_quantized, rows_to_pack
 from kernel_cases.memory import Memory
 from kernel_cases.weights import Weights
 from pyllama.gguf.types import TensorType
 from pyllama.graph.ops.elements import GATES
-from pyllama.kernels import int8_matmul, matmul, matvec, tiles
 from pyllama.kernels.activation import quantize, record_bytes
-from pyllama.kernels.amx import BLOCK, DEPTH, EDGE
+from pyllama.kernels.amx import DEPTH, EDGE
 from pyllama.kernels.isa.base import ISA
-from pyllama.kernels.isa.meaning import bf16_to_f32, f32_to_bf16
+from pyllama.kernels.isa.meaning import bf16_to_f32
+from pyllama.kernels.matmul import gated_matmul
+from pyllama.kernels.matvec import gated_matvec
+from pyllama.kernels.panels import PANELS, TILES
+from pyllama.kernels.tile_panels import packed_bytes
 
 ROUNDING = 2e-5
 ACTIVATION = "gelu"
@@ -68,7 +72,7 @@ def gated_matvec_case(type: TensorType, size: Size, columns: int) -> Case:
         x = run.memory.empty((padded, record), np.uint8)
         arguments = {"x": run.x, "out": x, "width": size.width, "record": record}
         launches.append(Launch(quantize(), size.tokens, arguments))
-    kernel = matvec.gated_matvec(type=type, columns=columns, **STATIC)
+    kernel = gated_matvec(type=type, columns=columns, **STATIC)
     arguments = {"x": x, "record": record, "task_rows": size.task_rows, "out": out}
     tasks = -(-size.n_rows // size.task_rows)
     launches.append(Launch(kernel, tasks, run.arguments | arguments, run.step()))
@@ -82,82 +86,41 @@ def gated_matvec_case(type: TensorType, size: Size, columns: int) -> Case:
     return Case(run.memory, launches, compare)
 
 
-def gated_matmul_case(isa: ISA, type: TensorType, size: Size) -> Case:
-    """A batch, in float32."""
-    tile = matmul.tile_tokens(isa)
-    padded = -(-size.tokens // tile) * tile
-    run = _Gated(type, size, padded)
-    packed = run.memory.empty(padded * size.width, np.float32)
+def gated_matmul_case(isa: ISA, type: TensorType, size: Size, panels: str) -> Case:
+    """A batch."""
+    run, packed, launches = _batch(isa, type, size, panels)
     out = run.memory.empty((size.tokens, size.n_rows), np.float32)
-    scratch = run.memory.empty(matmul.scratch_bytes(padded, matrices=2), np.uint8)
-    launches = (
-        Launch(
-            matmul.pack(tokens=tile),
-            padded // tile,
-            {"x": run.x, "out": packed, "width": size.width},
-        ),
-        Launch(
-            matmul.gated_matmul(type=type, **STATIC),
-            -(-size.n_rows // matmul.PANEL_ROWS),
-            run.arguments | {"x": packed, "out": out, "stride": size.n_rows},
-            run.step() | {"scratch": scratch, "scratch_stride": scratch.size},
-        ),
-    )
-    return Case(run.memory, launches, lambda: run.compare(out, run.x, ROUNDING))
+    launch = launches(out, is_packed=False)
+    tolerance = 2**-7 if panels == TILES.name else ROUNDING
+    return Case(run.memory, launch, lambda: run.compare(out, packed.seen(size.tokens), tolerance))
 
 
-def gated_int8_case(isa: ISA, type: TensorType, size: Size) -> Case:
-    """A batch, in integers."""
-    tile = int8_matmul.tile_tokens(isa)
-    padded = -(-size.tokens // tile) * tile
-    run = _Gated(type, size, padded)
-    record = record_bytes(size.width)
-    records = run.memory.empty((padded, record), np.uint8)
-    packed = run.memory.empty(padded * record, np.uint8)
-    out = run.memory.empty((size.tokens, size.n_rows), np.float32)
-    scratch = run.memory.empty(int8_matmul.scratch_bytes(padded, matrices=2), np.uint8)
-    words = record // 4
-    arguments = {"x": run.x, "out": records, "width": size.width, "record": record}
-    packing = {"x": records, "out": packed, "width": words}
-    launches = (
-        Launch(quantize(), size.tokens, arguments),
-        Launch(matmul.pack(tokens=tile), padded // tile, packing),
-        Launch(
-            int8_matmul.gated_int8_matmul(type=type, **STATIC),
-            -(-size.n_rows // int8_matmul.PANEL_ROWS),
-            run.arguments | {"x": packed, "words": words, "out": out, "stride": size.n_rows},
-            run.step() | {"scratch": scratch, "scratch_stride": scratch.size},
-        ),
-    )
-    x = run.x[: size.tokens]
-    return Case(run.memory, launches, lambda: run.compare(out, as_quantized(x), ROUNDING))
-
-
-def gated_tiles_case(type: TensorType, size: Size) -> Case:
+def gated_packed_case(isa: ISA, type: TensorType, size: Size) -> Case:
     """A batch on tiles; what comes out is packed for the next matmul."""
-    padded, columns = (-(-size.tokens // n) * n for n in (EDGE, BLOCK))
-    run = _Gated(type, size, padded)
-    packed = run.memory.empty(tiles.packed_bytes(columns, size.width), np.uint8)
-    out = run.memory.empty(tiles.packed_bytes(columns, size.n_rows) // 2, np.uint16)
-    scratch = run.memory.empty(tiles.scratch_bytes(size.task_rows, columns, matrices=2), np.uint8)
-    launches = (
-        Launch(
-            tiles.pack_tiles(),
-            padded // EDGE,
-            {"x": run.x, "out": packed, "width": size.width},
-        ),
-        Launch(
-            tiles.gated_tile_matmul(type=type, **STATIC),
-            -(-size.n_rows // size.task_rows),
-            run.arguments | {"x": packed, "out": out, "task_rows": size.task_rows},
-            run.step() | {"scratch": scratch, "scratch_stride": scratch.size},
-        ),
-    )
+    run, packed, launches = _batch(isa, type, size, TILES.name)
+    out = run.memory.empty(packed_bytes(packed.padded, size.n_rows) // 2, np.uint16)
 
     def compare() -> None:
         # [tile of tokens][n / 32][16 pairs][16 tokens][2] -> (tokens, n_rows)
         tiled = bf16_to_f32(out).reshape(-1, size.n_rows // DEPTH, DEPTH // 2, EDGE, 2)
         values = tiled.transpose(0, 3, 1, 2, 4).reshape(-1, size.n_rows)
-        run.compare(values[: size.tokens], bf16_to_f32(f32_to_bf16(run.x)), 2**-7)
+        run.compare(values[: size.tokens], packed.seen(size.tokens), 2**-7)
 
-    return Case(run.memory, launches, compare)
+    return Case(run.memory, launches(out, is_packed=True), compare)
+
+
+def _batch(
+    isa: ISA, type: TensorType, size: Size, panels: str
+) -> tuple[_Gated, Packed, Callable[..., tuple[Launch, ...]]]:
+    """Matrices, packed activations, and what launches the kernel with an output."""
+    run = _Gated(type, size, rows_to_pack(isa, panels, size.tokens))
+    packed = Packed(isa, panels, run.memory, run.x)
+    task_rows = PANELS[panels].task_rows or size.task_rows
+
+    def launches(out: NDArray[Any], is_packed: bool) -> tuple[Launch, ...]:
+        kernel = gated_matmul(type=type, panels=panels, packed=is_packed, **STATIC)
+        arguments = run.arguments | packed.arguments(task_rows) | {"out": out}
+        step = run.step() | packed.scratch(task_rows, matrices=2)
+        return (*packed.launches, Launch(kernel, -(-size.n_rows // task_rows), arguments, step))
+
+    return run, packed, launches

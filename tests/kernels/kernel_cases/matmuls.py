@@ -13,15 +13,17 @@ from kernel_cases.memory import Memory
 from kernel_cases.weights import Weights
 from pyllama.gguf.types import TensorType
 from pyllama.graph.ops.elements import FUNCTIONS
-from pyllama.kernels import int8_matmul, tiles
 from pyllama.kernels.activation import quantize, quantize_meaning, record_bytes
-from pyllama.kernels.amx import BLOCK, EDGE
+from pyllama.kernels.amx import EDGE
 from pyllama.kernels.elementwise import embedding
 from pyllama.kernels.formats import FORMATS, QuantizedFormat
 from pyllama.kernels.isa.base import ISA
 from pyllama.kernels.isa.meaning import bf16_to_f32, f32_to_bf16
-from pyllama.kernels.matmul import PANEL_ROWS, matmul, pack, scratch_bytes, tile_tokens
+from pyllama.kernels.matmul import matmul
 from pyllama.kernels.matvec import matvec
+from pyllama.kernels.panels import INTEGERS, PANELS, TILES
+from pyllama.kernels.tile_panels import pack_tiles
+from pyllama.kernels.transpose import pack
 
 ROUNDING = 5e-7
 """Error of a float32 sum relative to the largest weight times the sum of all activations."""
@@ -33,7 +35,8 @@ GAP = 3
 
 @dataclass(frozen=True)
 class Size:
-    """A matmul: rows and width of the weights, tokens. ``task_rows`` is for matvec alone."""
+    """A matmul: rows and width of the weights, tokens. ``task_rows`` is for those that
+    know no number of their own."""
 
     n_rows: int
     width: int
@@ -175,10 +178,61 @@ def as_quantized(x: NDArray[np.float32]) -> NDArray[np.float32]:
     return values.reshape(x.shape)
 
 
+class Packed:
+    """Activations as a batch matmul reads them, and the launches that make them of ``x``.
+
+    x: (rows, width) f32, where rows are whole tiles; ``blocks`` of tokens are multiplied together.
+    """
+
+    def __init__(self, isa: ISA, panels: str, memory: Memory, x: NDArray[np.float32]) -> None:
+        way, (rows, width) = PANELS[panels], x.shape
+        self.way, self.x, self.memory = way, x, memory
+        self.padded = -(-rows // way.block(isa)) * way.block(isa)
+        self.words = way.words(width)
+        self.data = memory.empty(self.padded * self.words, np.uint32)
+        packing = {"x": x, "out": self.data, "width": width}
+        self.launches: list[Launch] = []
+        if way is TILES:
+            self.launches.append(Launch(pack_tiles(), rows // EDGE, packing))
+            return
+        if way is INTEGERS:
+            record = record_bytes(width)
+            records = memory.empty((rows, record), np.uint8)
+            arguments = {"x": x, "out": records, "width": width, "record": record}
+            self.launches.append(Launch(quantize(), rows, arguments))
+            packing |= {"x": records, "width": self.words}
+        kernel = pack(tokens=way.block(isa))
+        self.launches.append(Launch(kernel, self.padded // way.block(isa), packing))
+
+    def arguments(self, task_rows: int) -> dict[str, Any]:
+        """What the matmul wants of them."""
+        return {"x": self.data, "words": self.words, "task_rows": task_rows}
+
+    def scratch(self, task_rows: int, matrices: int = 1) -> dict[str, Any]:
+        """No more scratch memory than the matmul asks for, as fields of the step."""
+        n_bytes = self.way.scratch_bytes(task_rows, self.padded, matrices)
+        scratch = self.memory.empty(n_bytes, np.uint8)
+        return {"scratch": scratch, "scratch_stride": scratch.size}
+
+    def seen(self, tokens: int) -> NDArray[np.float32]:
+        """The first of them as numbers, the way they are rounded."""
+        x = self.x[:tokens]
+        if self.way is TILES:
+            return bf16_to_f32(f32_to_bf16(x))
+        return as_quantized(x) if self.way is INTEGERS else x
+
+
+def rows_to_pack(isa: ISA, panels: str, tokens: int) -> int:
+    """Rows of activations that packing reads: whole tiles of tokens."""
+    tile = EDGE if panels == TILES.name else PANELS[panels].block(isa)
+    return -(-tokens // tile) * tile
+
+
 def matmul_case(
     isa: ISA,
     type: TensorType,
     size: Size,
+    panels: str,
     variant: Variant = Variant(),
     weights: Weights | None = None,
     spoil: float | None = None,
@@ -187,90 +241,29 @@ def matmul_case(
 
     ``spoil``: as in ``matvec_case``.
     """
-    tile = tile_tokens(isa)
-    tiles = -(-size.tokens // tile)
     weights = weights or make_weights(type, size)
-    run = _Matmul(size, variant, tiles * tile, size.tokens, weights, spoil)
-    packed = run.memory.empty((tiles, size.width, tile), np.float32)
-    scratch = run.memory.empty(scratch_bytes(tiles * tile), np.uint8)
-    launches = (
-        Launch(pack(tokens=tile), tiles, {"x": run.x, "out": packed, "width": size.width}),
-        Launch(
-            matmul(type=type, rows=variant.rows, epilogue=variant.epilogue),
-            -(-size.n_rows // PANEL_ROWS),
-            run.arguments | {"x": packed},
-            variant.step(size.tokens) | {"scratch": scratch, "scratch_stride": scratch.size},
-        ),
+    if panels == TILES.name:
+        weights = weights.rounded()
+    rows = rows_to_pack(isa, panels, size.tokens)
+    run = _Matmul(size, variant, rows, size.tokens, weights, spoil)
+    packed = Packed(isa, panels, run.memory, run.x)
+    task_rows = PANELS[panels].task_rows or size.task_rows
+    kernel = matmul(type=type, panels=panels, rows=variant.rows, epilogue=variant.epilogue)
+    launch = Launch(
+        kernel,
+        -(-size.n_rows // task_rows),
+        run.arguments | packed.arguments(task_rows),
+        variant.step(size.tokens) | packed.scratch(task_rows),
     )
 
     def compare() -> None:
-        order = run.x.reshape(tiles, tile, -1).transpose(0, 2, 1)
-        np.testing.assert_array_equal(packed, order)
-        run.compare(run.x)
+        x, slack = packed.seen(run.judged), 0.0
+        if panels == TILES.name:
+            # a weight that is almost halfway between two bfloat16 may become the other one
+            slack = 2**-8 * np.nan_to_num(np.abs(x)).max()
+        run.compare(x, slack)
 
-    return Case(run.memory, launches, compare)
-
-
-def int8_matmul_case(
-    isa: ISA,
-    type: TensorType,
-    size: Size,
-    variant: Variant = Variant(),
-    weights: Weights | None = None,
-) -> Case:
-    """Quantize the activations, pack their records, then multiply bytes."""
-    tile = int8_matmul.tile_tokens(isa)
-    padded = -(-size.tokens // tile) * tile
-    run = _Matmul(size, variant, padded, size.tokens, weights or make_weights(type, size), None)
-    record = record_bytes(size.width)
-    records = run.memory.empty((padded, record), np.uint8)
-    packed = run.memory.empty(padded * record, np.uint8)
-    scratch = run.memory.empty(int8_matmul.scratch_bytes(padded), np.uint8)
-    words = record // 4
-    launches = (
-        Launch(
-            quantize(),
-            size.tokens,
-            {"x": run.x, "out": records, "width": size.width, "record": record},
-        ),
-        Launch(pack(tokens=tile), padded // tile, {"x": records, "out": packed, "width": words}),
-        Launch(
-            int8_matmul.int8_matmul(type=type, rows=variant.rows, epilogue=variant.epilogue),
-            -(-size.n_rows // int8_matmul.PANEL_ROWS),
-            run.arguments | {"x": packed, "words": words},
-            variant.step(size.tokens) | {"scratch": scratch, "scratch_stride": scratch.size},
-        ),
-    )
-    return Case(run.memory, launches, lambda: run.compare(as_quantized(run.x[: size.tokens])))
-
-
-def tile_matmul_case(type: TensorType, size: Size, variant: Variant = Variant()) -> Case:
-    """Arrange the activations in tiles, then multiply tiles of bfloat16."""
-    padded, columns = (-(-size.tokens // n) * n for n in (EDGE, BLOCK))
-    weights = make_weights(type, size)
-    run = _Matmul(size, variant, padded, size.tokens, weights.rounded(), None)
-    packed = run.memory.empty(tiles.packed_bytes(columns, size.width), np.uint8)
-    scratch = run.memory.empty(tiles.scratch_bytes(size.task_rows, columns), np.uint8)
-    launches = (
-        Launch(
-            tiles.pack_tiles(),
-            padded // EDGE,
-            {"x": run.x, "out": packed, "width": size.width},
-        ),
-        Launch(
-            tiles.tile_matmul(type=type, rows=variant.rows, epilogue=variant.epilogue),
-            -(-size.n_rows // size.task_rows),
-            run.arguments | {"x": packed, "task_rows": size.task_rows},
-            variant.step(size.tokens) | {"scratch": scratch, "scratch_stride": scratch.size},
-        ),
-    )
-
-    def compare() -> None:
-        # a weight that is almost halfway between two bfloat16 may become the other one
-        x = bf16_to_f32(f32_to_bf16(run.x))
-        run.compare(x, slack=2**-8 * np.nan_to_num(np.abs(x)).max())
-
-    return Case(run.memory, launches, compare)
+    return Case(run.memory, (*packed.launches, launch), compare)
 
 
 def embedding_case(type: TensorType, width: int, of: str = "tokens") -> Case:

@@ -16,10 +16,10 @@ from pyllama.kernels.activation import quantize, record_bytes
 from pyllama.kernels.amx import EDGE
 from pyllama.kernels.isa.base import ISA
 from pyllama.kernels.isa.meaning import bf16_to_f32, f32_to_bf16
-from pyllama.kernels.matmul import pack
 from pyllama.kernels.panels import INTEGERS, TILES, Panels
 from pyllama.kernels.scores import TASK_ROWS, WIDTH, Changes, combine_scores, partial_scores
-from pyllama.kernels.tiles import pack_tiles
+from pyllama.kernels.tile_panels import pack_tiles
+from pyllama.kernels.transpose import pack
 
 ROUNDING = 2e-6
 PADDING = 64

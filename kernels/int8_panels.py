@@ -1,9 +1,9 @@
-"""Batch matmul with integer dot products: for quantized weights where there are no tiles.
+"""Panels of bytes, for integer dot products: for quantized weights where there are no tiles.
 
-The same plan as ``matmul``, four elements at a time. Activations are the int8 records of the decode
-matmul, turned round word by word, so that a vector holds the same four elements of neighbouring
-tokens. Blocks of weights are unpacked once to bytes with their scales and offsets; four bytes of a
-row are broadcast to all tokens::
+The same plan as ``float_panels``, four elements at a time. Activations are the int8 records of the
+decode matmul, turned round word by word, so that a vector holds the same four elements of
+neighbouring tokens. Blocks of weights are unpacked once to bytes with their scales and offsets;
+four bytes of a row are broadcast to all tokens::
 
     packed x   [tile of tokens][words of a record][tokens in the tile]     32-bit words
     bytes      [PANEL_ROWS][DEPTH]                                         u8
@@ -17,17 +17,14 @@ back.
 
 from __future__ import annotations
 
-from functools import partial
-
 from pyllama.gguf.types import TensorType
 from pyllama.kernels.activation import GROUP
-from pyllama.kernels.epilogue import finish
 from pyllama.kernels.formats import FORMATS, QuantizedFormat
 from pyllama.kernels.formats.base import BIAS, CHUNK
 from pyllama.kernels.isa.base import ISA
-from pyllama.kernels.kernel import Array, Fields, kernel
+from pyllama.kernels.kernel import Fields
 from pyllama.kernels.language import Builder, Pointer, Value, Variable
-from pyllama.kernels.matmul import gate, prefetch_rows, write_sums
+from pyllama.kernels.prefetch import prefetch_rows
 from pyllama.kernels.types import f32, i8, i32, i64, u8, u32
 
 PANEL_ROWS = 64
@@ -201,77 +198,3 @@ def _add_offsets(
         offset = k.splat(panel.offsets[(row + r) * (DEPTH // group) + i // group], lanes)
         for total, value in zip(line, sums, strict=True):
             total.value = k.fma(offset, value, total.value)
-
-
-@kernel(
-    weights=Array(u8),  # (n_rows, row_bytes)
-    row_bytes=i64,
-    n_rows=i64,
-    x=Array(u32),  # packed records
-    words=i64,  # of a record
-    width=i64,  # weights in a row
-    out=Array(f32),  # (tokens, stride)
-    stride=i64,
-    bias=Array(f32),  # (n_rows,)
-    residual=Array(f32),  # (tokens, stride)
-)
-def int8_matmul(
-    k: Builder,
-    a: Fields,
-    step: Fields,
-    *,
-    task: Value,
-    thread: Value,
-    type: TensorType,
-    rows: str,
-    epilogue: str,
-) -> None:
-    """``out[t, n] = sum over i of weights[n, i] * x[t, i]``. One task: ``PANEL_ROWS`` of n."""
-    tokens, padded = step_tokens(k, step, rows)
-    first = task * PANEL_ROWS
-    count = k.min(a.n_rows - first, k.const(i64, PANEL_ROWS))
-    panel = Panel(k, type, step.scratch.at(thread * step.scratch_stride))
-    sums = panel.end
-    accumulate(k, a, a.weights.at(first * a.row_bytes), count, panel, sums, padded)
-    write_sums(k, partial(finish, a, epilogue), sums, first, count, tokens, padded)
-
-
-@kernel(
-    gate=Array(u8),  # (n_rows, row_bytes)
-    up=Array(u8),  # (n_rows, row_bytes)
-    row_bytes=i64,
-    n_rows=i64,
-    x=Array(u32),
-    words=i64,
-    width=i64,
-    out=Array(f32),  # (tokens, stride)
-    stride=i64,
-)
-def gated_int8_matmul(
-    k: Builder,
-    a: Fields,
-    step: Fields,
-    *,
-    task: Value,
-    thread: Value,
-    type: TensorType,
-    rows: str,
-    activation: str,
-) -> None:
-    """``out = activation(gate * x, up * x)``, otherwise as ``int8_matmul``."""
-    tokens, padded = step_tokens(k, step, rows)
-    first = task * PANEL_ROWS
-    count = k.min(a.n_rows - first, k.const(i64, PANEL_ROWS))
-    panel = Panel(k, type, step.scratch.at(thread * step.scratch_stride))
-    gates, ups = panel.end, panel.end.at(padded * PANEL_ROWS)
-    for weights, sums in ((a.gate, gates), (a.up, ups)):
-        accumulate(k, a, weights.at(first * a.row_bytes), count, panel, sums, padded)
-    gate(k, activation, gates, ups, count, padded)
-    write_sums(k, partial(finish, a, "none"), gates, first, count, tokens, padded)
-
-
-def step_tokens(k: Builder, step: Fields, rows: str) -> tuple[Value, Value]:
-    """Tokens of the step, and how many they are in whole tiles."""
-    tokens: Value = getattr(step, rows)
-    tile = tile_tokens(k.isa)
-    return tokens, (tokens + (tile - 1)) // tile * tile

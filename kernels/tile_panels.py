@@ -1,4 +1,4 @@
-"""Batch matmul on tiles of bfloat16 (AMX): the same plan as ``matmul``, in other units.
+"""Panels of bfloat16 for tiles (AMX): the same plan as ``float_panels``, in other units.
 
 Weights are the left operand as they are, activations the right one, which ``pack_tiles`` arranges
 (see ``amx``)::
@@ -11,19 +11,17 @@ Weights are the left operand as they are, activations the right one, which ``pac
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 
 from pyllama.gguf.types import TensorType
 from pyllama.kernels import amx
 from pyllama.kernels.amx import BLOCK, DEPTH, EDGE, TILE_BYTES
-from pyllama.kernels.epilogue import finish
 from pyllama.kernels.formats import FORMATS, QuantizedFormat
 from pyllama.kernels.formats.base import Block
-from pyllama.kernels.gates import GATES
 from pyllama.kernels.kernel import Array, Fields, kernel
 from pyllama.kernels.language import Builder, Pointer, Value
-from pyllama.kernels.matmul import prefetch_rows, transpose, write_sums
-from pyllama.kernels.types import f32, i64, u8, u16, u32
+from pyllama.kernels.prefetch import prefetch_rows
+from pyllama.kernels.transpose import transpose
+from pyllama.kernels.types import f32, i64, u16, u32
 
 PANEL_DEPTH = 512
 """Elements of each row that are unpacked at a time: a block of tokens so deep stays in the first
@@ -75,102 +73,20 @@ def _store_turned(k: Builder, rows: list[Value], tile: Pointer, depth: Value) ->
         tile.store((depth * EDGE + p) * EDGE, pair)
 
 
-@kernel(
-    weights=Array(u8),  # (n_rows, row_bytes)
-    row_bytes=i64,
-    n_rows=i64,
-    task_rows=i64,  # rows that one task computes, a multiple of BLOCK
-    x=Array(u8),  # packed activations
-    width=i64,  # weights in a row
-    out=Array(f32),  # (tokens, stride)
-    stride=i64,
-    bias=Array(f32),  # (n_rows,)
-    residual=Array(f32),  # (tokens, stride)
-)
-def tile_matmul(
-    k: Builder,
-    a: Fields,
-    step: Fields,
-    *,
-    task: Value,
-    thread: Value,
-    type: TensorType,
-    rows: str,
-    epilogue: str,
-) -> None:
-    """``out[t, n] = sum over i of weights[n, i] * x[t, i]``. One task: ``task_rows`` of n."""
-    tokens = getattr(step, rows)
-    padded = (tokens + (BLOCK - 1)) // BLOCK * BLOCK
-    first = task * a.task_rows
-    count = k.min(a.n_rows - first, a.task_rows)
-    panel = step.scratch.at(thread * step.scratch_stride)
-    sums = panel.at(a.task_rows * (PANEL_DEPTH * 2)).of(f32)
-    amx.start(k)
-    accumulate(k, a, type, a.weights.at(first * a.row_bytes), count, panel, sums, padded)
-    amx.stop(k)
-    write_sums(k, partial(finish, a, epilogue), sums, first, count, tokens, padded)
-
-
-@kernel(
-    gate=Array(u8),  # (n_rows, row_bytes)
-    up=Array(u8),  # (n_rows, row_bytes)
-    row_bytes=i64,
-    n_rows=i64,
-    task_rows=i64,
-    x=Array(u8),
-    width=i64,
-    out=Array(u8),  # packed activations of the width n_rows
-)
-def gated_tile_matmul(
-    k: Builder,
-    a: Fields,
-    step: Fields,
-    *,
-    task: Value,
-    thread: Value,
-    type: TensorType,
-    rows: str,
-    activation: str,
-) -> None:
-    """``out = activation(gate * x, up * x)``, packed for the next matmul.
-
-    n_rows is a multiple of 32.
-
-    Sums have tokens side by side, which is what packing wants: nothing is turned round.
-    """
-    tokens = getattr(step, rows)
-    padded = (tokens + (BLOCK - 1)) // BLOCK * BLOCK
-    first = task * a.task_rows
-    count = k.min(a.n_rows - first, a.task_rows)
-    panel = step.scratch.at(thread * step.scratch_stride)
-    gates = panel.at(a.task_rows * (PANEL_DEPTH * 2)).of(f32)
-    ups = gates.at(padded * a.task_rows)
-    amx.start(k)
-    for weights, sums in ((a.gate, gates), (a.up, ups)):
-        accumulate(k, a, type, weights.at(first * a.row_bytes), count, panel, sums, padded)
-    amx.stop(k)
-
-    def gated(r: Value, t: Value) -> Value:
-        place = r * padded + t
-        return GATES[activation](k, gates.load(place, EDGE), ups.load(place, EDGE))
-
-    write_tiles(k, a, gated, first, count, padded)
-
-
 def write_tiles(
     k: Builder,
     a: Fields,
-    value: Callable[[Value, Value], Value],
+    value: Callable[[Value, Value, int], Value],
     first: Value,
     count: Value,
     padded: Value,
 ) -> None:
     """Write ``count`` of the ``n_rows`` rows packed for the next matmul.
 
-    ``value(r, t)``: (16,) f32, row ``first + r`` of the tokens from t on.
+    ``value(r, t, lanes)``: row ``first + r`` of the tokens from t on.
     """
     with k.loop(0, count, 2) as r, k.loop(0, padded, EDGE) as t:
-        pair = [value(row, t) for row in (r, r + 1)]
+        pair = [value(row, t, EDGE) for row in (r, r + 1)]
         n = first + r
         tile = (t // EDGE * (a.n_rows // DEPTH) + n // DEPTH) * TILE_BYTES
         amx.store_pairs(k, pair, a.out.at(tile + n % DEPTH // 2 * (DEPTH * 2)))
