@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from os import PathLike
 
 from pyllama.errors import ModelError, UsageError
-from pyllama.gguf import GGUFFile, TensorInfo
+from pyllama.gguf import GGUFFile, TensorInfo, TensorType
 from pyllama.gguf.wording import quoted
 from pyllama.graph.adapt import Adaptable, LowRank, adapt, adaptable
 from pyllama.graph.graph import Graph
@@ -105,7 +105,10 @@ class Adapter:
             if info.type not in FORMATS:
                 problem = f"tensor {quoted(info.name)} has type {info.type.label}"
                 raise self._error(f"{problem}, which pyllama does not compute with")
-        one, other = (Weight(self.full_name(t.name), t.shape, t.type) for t in (a, b))
+        is_exact = place.type is TensorType.F32  # what is added need be no finer than the matrix
+        one, other = (
+            Weight(self.full_name(t.name), t.shape, t.type, is_exact=is_exact) for t in (a, b)
+        )
         scale = self.scale * self.alpha / rank if self.alpha else self.scale
         return LowRank(self.label, one, other, scale)
 

@@ -141,8 +141,8 @@ def _check_all_taken(
         more = f" and {counted(len(unknown) - 1, 'other')}" if len(unknown) > 1 else ""
         raise ConversionError(
             checkpoint.folder,
-            f"the tensor {quoted(unknown[0])}{more} has no place in a {config.architecture} "
-            f"with {counted(config.layers, 'layer')}",
+            f"there is no place in a {config.architecture} with "
+            f"{counted(config.layers, 'layer')} for the tensor {quoted(unknown[0])}{more}",
             "check that config.json belongs to these weights",
         )
 

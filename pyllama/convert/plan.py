@@ -214,8 +214,13 @@ def _size(tensor: LazyTensor, type: TensorType) -> int:
 
 
 def _embedding_rows(config: Config, tensors: tuple[PlannedTensor, ...]) -> int:
-    rows = (t.source.shape[0] for t in tensors if t.name == EMBEDDING and t.source.shape)
-    return next(rows, None) or config.vocabulary
+    said = config.vocabulary
+    shapes = (tensor.source.shape for tensor in tensors if tensor.name == EMBEDDING)
+    rows = next((shape[0] for shape in shapes if shape), said)
+    if rows != said:
+        problem = f"is {said}, but the embedding has {counted(rows, 'row')}"
+        raise config.error("vocab_size", problem, "check that it belongs to these weights")
+    return rows
 
 
 def _name(folder: Path, config: Config, tensors: tuple[PlannedTensor, ...]) -> ModelName:

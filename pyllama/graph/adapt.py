@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from pyllama.gguf.types import TensorType
 from pyllama.graph import ops
 from pyllama.graph.graph import Graph, Node, make_node
-from pyllama.graph.ops import Op, Weight
+from pyllama.graph.ops import Op, Tensor, Weight
 
 
 @dataclass(frozen=True)
@@ -31,9 +32,10 @@ class LowRank:
 
 @dataclass(frozen=True)
 class Adaptable:
-    """A matrix that can be adapted: its shape, and whether it is the embedding of tokens."""
+    """A matrix that can be adapted: shape and type, and whether it is the embedding of tokens."""
 
     shape: tuple[int, int]
+    type: TensorType
     is_embedding: bool
 
     def pair(self, rank: int) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -58,7 +60,7 @@ def adaptable(graph: Graph) -> dict[str, Adaptable]:
             rows = weight.first_row + weight.shape[0]
             if name in found:  # several ops have parts of it
                 rows = max(rows, found[name].shape[0])
-            found[name] = Adaptable((rows, weight.shape[1]), name in embeddings)
+            found[name] = Adaptable((rows, weight.shape[1]), weight.type, name in embeddings)
     return found
 
 
@@ -70,7 +72,18 @@ def adapt(graph: Graph, changes: Mapping[str, Sequence[LowRank]]) -> Graph:
         name = _matrix(node.op, embeddings)
         added = () if name is None else changes.get(name, ())
         nodes += _sum(node, added) if added else (node,)
-    return Graph(tuple(nodes), graph.result)
+    return Graph(tuple(_side_by_side(nodes) if changes else nodes), graph.result)
+
+
+def _side_by_side(nodes: Sequence[Node]) -> list[Node]:
+    """The nodes by the length of what leads to them: what can be computed together stands together.
+
+    Adapters are many small products; each that waited for another would cost more than it computes.
+    """
+    depths: dict[Tensor, int] = {}
+    for node in nodes:
+        depths[node.output] = 1 + max((depths[tensor] for tensor in node.inputs), default=0)
+    return sorted(nodes, key=lambda node: depths[node.output])
 
 
 def _embeddings(graph: Graph) -> set[str]:

@@ -58,9 +58,10 @@ class Lowering:
         self.buffers[out] = Buffer(out.name, self.mode.padded(out.rows) * out.width * 4)
 
     def by_tiles(self, weight: Weight, x: Tensor) -> bool:
-        """Whether a matmul runs on tiles: batches do, but float32 weights ask for float32."""
+        """Whether a matmul runs on tiles: batches do, but exact float32 weights ask for float32."""
         is_batch = not self.mode.uses_matvec(x.rows)
-        return is_batch and self.isa.has_tiles and weight.type is not TensorType.F32
+        is_float = weight.type is TensorType.F32 and weight.is_exact
+        return is_batch and self.isa.has_tiles and not is_float
 
     def matrix(self, weight: Weight) -> External:
         """A tensor in place, or from a row of it on."""

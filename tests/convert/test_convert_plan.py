@@ -294,9 +294,13 @@ def test_a_tensor_too_many(tmp_path: Path) -> None:
     tensors = {name: ("BF16", stored(array, "BF16")) for name, array in llama_tensors().items()}
     tensors["model.layers.0.self_attn.q_norm.weight"] = ("F32", np.zeros(8, np.float32))
     (folder / "model.safetensors").write_bytes(safetensors_bytes(tensors))
-    with pytest.raises(
-        ConversionError, match=r"q_norm\.weight' has no place in a LlamaForCausalLM"
-    ):
+    with pytest.raises(ConversionError, match=r"no place in a LlamaForCausalLM .*q_norm\.weight'"):
+        make_plan(folder, BARE)
+
+
+def test_an_embedding_that_the_configuration_contradicts(tmp_path: Path) -> None:
+    folder = write_llama(tmp_path, vocab_size=VOCABULARY + 1)
+    with pytest.raises(ConversionError, match=rf"vocab_size is .* has {VOCABULARY} rows"):
         make_plan(folder, BARE)
 
 

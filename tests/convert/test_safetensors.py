@@ -144,7 +144,7 @@ def change_index(folder: Path, **places: str) -> None:
 def test_a_missing_shard_is_named(tmp_path: Path) -> None:
     folder = write_shards(tmp_path, 3)
     (folder / "model-00002-of-00003.safetensors").unlink()
-    with pytest.raises(ConversionError, match=r"model-00002-of-00003\.safetensors of 3 files is"):
+    with pytest.raises(ConversionError, match=r"model-00002-of-00003\.safetensors is missing"):
         open_checkpoint(folder)
 
 
@@ -152,6 +152,16 @@ def test_index_and_shard_that_disagree(tmp_path: Path) -> None:
     folder = write_shards(tmp_path)
     change_index(folder, other="model-00001-of-00002.safetensors")
     with pytest.raises(ConversionError, match="lacks the tensor 'other'"):
+        open_checkpoint(folder)
+
+
+def test_a_tensor_that_the_index_does_not_say(tmp_path: Path) -> None:
+    folder = write_shards(tmp_path)
+    path = folder / "model.safetensors.index.json"
+    index = json.loads(path.read_text())
+    del index["weight_map"]["model.norm.weight"]
+    path.write_text(json.dumps(index))
+    with pytest.raises(ConversionError, match=r"holds the tensor 'model\.norm\.weight', which the"):
         open_checkpoint(folder)
 
 

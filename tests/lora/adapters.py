@@ -11,7 +11,7 @@ import numpy as np
 from models.tiny import read_tiny
 from numpy.typing import NDArray
 
-from pyllama.gguf import TensorType, write_gguf
+from pyllama.gguf import GGUFFile, TensorType, write_gguf
 from pyllama.quants import dequantize, quantize
 
 Array = NDArray[np.float32]
@@ -104,7 +104,8 @@ def merge(base: Path, path: Path, adapters: Iterable[tuple[Drawn, float]]) -> Pa
 
 def shapes(base: Path) -> dict[str, tuple[int, ...]]:
     """The shapes of a model's tensors."""
-    return {name: array.shape for name, array in read_tiny(base)[1].items()}
+    with GGUFFile.open(base) as file:
+        return {name: info.shape for name, info in file.tensors.items()}
 
 
 def matrices(base: Path) -> list[str]:

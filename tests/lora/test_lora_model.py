@@ -15,9 +15,17 @@ from models.golden import relative_error
 from numpy.typing import NDArray
 
 from lora.adapters import EMBEDDING, Drawn, draw, matrices, merge, shapes, write_adapter
+from pyllama.cache import cache_layout
 from pyllama.errors import FileError, ModelError
+from pyllama.gguf.file_types import FileType
 from pyllama.graph import ops
+from pyllama.graph.cpu import plan_for_cpu
+from pyllama.graph.describe import kind_of
 from pyllama.graph.interpreter import Interpreter
+from pyllama.graph.mode import Mode
+from pyllama.graph.plan import Plan
+from pyllama.kernels.isa.x86 import AMX
+from pyllama.kernels.panels import FLOATS, TILES, Panels
 from pyllama.lora import Lora
 from pyllama.model import Model
 from pyllama.prompt_cache import PromptCache
@@ -182,3 +190,29 @@ def test_weights_of_adapters_are_checked(llama: Path, tmp_path: Path) -> None:
     write_adapter(tmp_path / "lora.gguf", "llama", drawn)
     with pytest.raises(ModelError, match=r"lora1:blk\.0\.attn_q\.weight\.lora_b.*finite"):
         check_tensors(Model.load(llama, loras=[Lora(tmp_path / "lora.gguf")]))
+
+
+def adapted_plan(model: Path, lora: Path, mode: Mode) -> Plan:
+    """The plan of a Llama all of whose matrices are adapted, for a processor with tiles."""
+    adapter(lora, model)
+    graph = Model.load(model, loras=[Lora(lora)]).graph
+    return plan_for_cpu(graph, mode, cache_layout(64, 1, "f16", "f16"), AMX(), threads=2)
+
+
+@pytest.mark.parametrize(("file_type", "panels"), [("F16", TILES), ("F32", FLOATS)])
+def test_batches_are_as_precise_as_the_matrix(
+    file_type: str, panels: Panels, tmp_path: Path
+) -> None:
+    path = convert_case("llama", tmp_path, FileType[file_type])[1]
+    plan = adapted_plan(path, tmp_path / "lora.gguf", Mode(64, 1))
+    low = [launch for launch in plan.launches if launch.label.endswith(".lora1.a")]
+    ways = {dict(n.kernel.parameters)["panels"] for n in low if kind_of(n) == "matmul"}
+    assert ways == {panels.name}
+
+
+def test_products_that_do_not_wait_for_each_other_run_together(llama: Path, tmp_path: Path) -> None:
+    plan = adapted_plan(llama, tmp_path / "lora.gguf", Mode(1, 1))
+    places = {launch.label: i for i, launch in enumerate(plan.launches)}
+    for end in ("base", "lora1.a", "lora1.scaled"):
+        same = sorted(places[f"blk.0.attn_{part}.{end}"] for part in "qkv")
+        assert not any(plan.barriers[same[0] : same[-1]])

@@ -77,7 +77,7 @@ def _indexed(index: Path) -> dict[Path, list[str]]:
     missing = [path.name for path in files if not path.exists()]
     if missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        problem = f"{missing[0]}{more} of {len(files)} files is missing"
+        problem = f"of {len(files)} files that the index names, {missing[0]}{more} is missing"
         raise ConversionError(index.parent, problem, "download the rest of the checkpoint")
     return dict(sorted(files.items()))
 
@@ -91,6 +91,9 @@ def _joined(
         absent = [name for name in expected or () if name not in here]
         if absent:
             problem = f"lacks the tensor {quoted(absent[0])} that the index says it holds"
+            raise ConversionError(path, problem, AGAIN)
+        if expected is not None and (more := here.keys() - set(expected)):
+            problem = f"holds the tensor {quoted(min(more))}, which the index does not say"
             raise ConversionError(path, problem, AGAIN)
         twice = next((name for name in here if name in stored), None)
         if twice is not None:

@@ -27,13 +27,15 @@ class Rows(Enum):
 class Weight:
     """A tensor of the file, or some neighbouring rows of it, and how it is stored.
 
-    shape: outermost dimension first; ``first_row``: where the rows begin in the tensor.
+    shape: outermost dimension first; ``first_row``: where the rows begin in the tensor;
+    ``is_exact``: whether float32 weights stay float32 where others are rounded to tiles.
     """
 
     name: str
     shape: tuple[int, ...]
     type: TensorType
     first_row: int = 0
+    is_exact: bool = True
 
     def part(self, first: int, count: int) -> Weight:
         """Some of its rows, or of its elements where it has one dimension."""

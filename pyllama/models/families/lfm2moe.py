@@ -2,7 +2,7 @@
 
 from pyllama.models.architecture import Architecture
 from pyllama.models.blocks import mixture
-from pyllama.models.lfm2 import MIXERS
+from pyllama.models.families.lfm2 import MIXERS
 from pyllama.models.traits import Traits
 
 LFM2MOE = Architecture(
