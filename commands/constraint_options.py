@@ -11,6 +11,7 @@ import typer
 
 from pyllama.commands.prompt import argument_text, decode, read_file
 from pyllama.commands.sampling_options import SamplingOptions
+from pyllama.commands.words import together
 from pyllama.errors import UsageError
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ class ConstraintOptions:
         }
         given = [name for name, value in named.items() if value is not None]
         if len(given) > 1:
-            raise UsageError(f"{' and '.join(given)} all constrain the text; leave one of them")
+            raise UsageError(f"{together(given)} constrain the text; leave one of them")
 
     def sampler(self, model: Model, sampling: SamplingOptions, *, escape: bool) -> Sampler:
         """The sampler of a text; what it is made of is logged."""

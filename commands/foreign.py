@@ -171,6 +171,8 @@ _REFUSED = (
     _refused("it computes on this machine alone", "--rpc", metavar="SERVERS"),
     _refused(_SPECULATIVE, "-md", "--model-draft", metavar="FILE"),
     _refused(_SPECULATIVE, "-hfd", "--hf-repo-draft", metavar="REPO"),
+    _refused(_SPECULATIVE, "-ngld", "--gpu-layers-draft", "--n-gpu-layers-draft", metavar="N"),
+    _refused(_SPECULATIVE, "-devd", "--device-draft", metavar="NAMES"),
     _refused(_SPECULATIVE, "--spec-type", metavar="TYPE"),
     _refused(
         *(_SPECULATIVE, "--spec-draft-type-k", "-ctkd", "--cache-type-k-draft"), metavar="TYPE"

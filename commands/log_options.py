@@ -68,6 +68,7 @@ class LogOptions:
             help="Begin each message with the time since the start.",
         ),
     ] = False
+    version: options.Version = False
 
     def start(self) -> None:
         """Let the log go where the options want it; FileError where the file cannot be opened."""

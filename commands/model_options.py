@@ -14,6 +14,7 @@ from pyllama.commands import options, output
 from pyllama.commands.loading import model_path
 from pyllama.commands.lora_options import LoraFiles, ScaledLoraFiles, loras
 from pyllama.commands.overrides import Value, key_values, rope_overrides
+from pyllama.commands.words import together
 from pyllama.errors import UsageError
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ class ModelOptions:
         given = [name for name, value in named.items() if value is not None]
         if len(given) > 1:
             raise UsageError(
-                f"{' and '.join(given)} all name the model; leave one of them, and look at the "
+                f"{together(given)} name the model; leave one of them, and look at the "
                 "environment's LLAMA_ARG_*"
             )
         if self.hf_file is not None and self.hf_repo is None:

@@ -10,6 +10,21 @@ from typing import Annotated
 
 import typer
 
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        from pyllama.commands import output
+
+        output.write(f"pyllama {version('pyllama')}\n")
+        raise typer.Exit
+
+
+Version = Annotated[
+    bool,
+    typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+]
 Model = Annotated[
     Path | None,
     typer.Option(

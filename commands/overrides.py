@@ -50,7 +50,7 @@ def rope_overrides(options: OverrideOptions) -> dict[str, Value]:
     """The metadata that ``--rope-*`` and ``--yarn-*`` stand for.
 
     Keys begin with a dot: behind the architecture's name. Raises UsageError for values out of
-    range, and for a scale that is given twice.
+    range, and for a scale that is given twice, or that nothing shall be scaled by.
     """
     scale, inverse = options.rope_scale, options.rope_freq_scale
     if scale is not None and inverse is not None:
@@ -64,6 +64,9 @@ def rope_overrides(options: OverrideOptions) -> dict[str, Value]:
             raise UsageError(f"{name} is {number}; give a number above 0")
     if options.rope_scaling not in (None, "none", "linear", "yarn"):
         raise UsageError(f"--rope-scaling is {options.rope_scaling!r}; give none, linear or yarn")
+    if options.rope_scaling == "none" and (scale, inverse) != (None, None):
+        name = "--rope-scale" if inverse is None else "--rope-freq-scale"
+        raise UsageError(f"--rope-scaling none and {name} contradict; leave one of them")
     values: dict[str, Value | None] = {
         ".rope.scaling.type": options.rope_scaling,
         ".rope.scaling.factor": scale if inverse is None else 1 / inverse,

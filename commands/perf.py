@@ -2,14 +2,40 @@
 
 from __future__ import annotations
 
-from pyllama.generation import Span, Timings
+from dataclasses import dataclass
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pyllama.generation import Span, Timings
 
 _PREFIX = "common_perf_print: "
 
 
-def perf_block(timings: Timings, load: float) -> str:
-    """The lines of the block. load: seconds that loading the model took, before the generation."""
-    total = timings.total + load
+@dataclass(frozen=True)
+class Loading:
+    """How long the model took to be ready, and when it was, by ``perf_counter``."""
+
+    seconds: float
+    ended: float
+
+    @classmethod
+    def begun(cls, start: float) -> Loading:
+        """One that began at ``start`` and ends now."""
+        now = perf_counter()
+        return cls(now - start, now)
+
+    def elapsed(self) -> float:
+        """Seconds since then: the total of a run, as llama.cpp has it."""
+        return perf_counter() - self.ended
+
+
+def perf_block(timings: Timings, load: float, total: float) -> str:
+    """The lines of the block.
+
+    load: seconds that loading the model took; total: seconds since then, of which those that are
+    neither sampling nor evaluation (tokenizing, writing and so on) are not accounted for.
+    """
     known = timings.sampling.seconds + timings.prompt.seconds + timings.eval.seconds
     rest = total - known
     share = 100 * rest / total if total else 0.0

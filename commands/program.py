@@ -5,10 +5,11 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
+from pyllama.commands import options
 from pyllama.commands.failures import explained
 from pyllama.commands.parsing import Command
 from pyllama.errors import UsageError
@@ -42,23 +43,10 @@ app = typer.Typer(
 )
 
 
-def _show_version(wanted: bool) -> None:
-    if wanted:
-        from importlib.metadata import version
-
-        from pyllama.commands import output
-
-        output.write(f"pyllama {version('pyllama')}\n")
-        raise typer.Exit
-
-
 @app.callback()
 def pyllama(
     context: typer.Context,
-    version: Annotated[
-        bool,
-        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
-    ] = False,
+    version: options.Version = False,
 ) -> None:
     """Run, measure and convert large language models in GGUF files."""
     del version  # handled by its callback, before any subcommand
@@ -71,9 +59,9 @@ def pyllama(
 
 def _guarded(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
-    def guarded(**options: object) -> None:
-        with explained(verbose=bool(options.get("verbose"))):
-            command(**options)
+    def guarded(**given: object) -> None:
+        with explained(verbose=bool(given.get("verbose"))):
+            command(**given)
 
     return guarded
 

@@ -7,6 +7,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from pyllama.commands.words import together
 from pyllama.errors import FileError, PromptError, UsageError
 
 _ESCAPE = re.compile(rb"""\\(?:([nrt'"\\])|x([0-9A-Fa-f]{2}))""")
@@ -33,7 +34,7 @@ def read_prompt(
     named = {"-p": text, "-f": file, "-bf": binary_file}
     given = [name for name, value in named.items() if value is not None]
     if len(given) > 1:
-        raise UsageError(f"{' and '.join(given)} all give the prompt; leave one of them")
+        raise UsageError(f"{together(given)} give the prompt; leave one of them")
     if binary_file is not None:
         data, source = read_file(binary_file)
         return Prompt(decode(data, source), source)

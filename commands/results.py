@@ -11,6 +11,7 @@ from pyllama.commands.report import to_json
 from pyllama.generation import Finish, Logprobs, Span, Timings, Token
 
 if TYPE_CHECKING:
+    from pyllama.commands.perf import Loading
     from pyllama.generation import Event
     from pyllama.tokenizers import Tokenizer
 
@@ -54,8 +55,8 @@ class JsonWriter:
     tokenizer: Tokenizer
     about: dict[str, Any]
     """What is known before: model, prompt and so on."""
-    load: float
-    """Seconds that loading took."""
+    loading: Loading
+    """Of the model, before."""
     _tokens: list[Token] = field(default_factory=list)
     _text: list[str] = field(default_factory=list)
     _finish: Finish | None = None
@@ -79,7 +80,7 @@ class JsonWriter:
             "text": "".join(self._text),
             "tokens": [token.id for token in self._tokens],
             "finish_reason": self._finish.reason.value,
-            "timings": _timings(self._finish.timings, self.load),
+            "timings": _timings(self._finish.timings, self.loading),
         }
         known = [(token.id, token.logprobs) for token in self._tokens]
         if known and known[0][1] is not None:
@@ -99,13 +100,13 @@ _LOWEST = -1e30
 """Instead of minus infinity, which JSON does not have."""
 
 
-def _timings(timings: Timings, load: float) -> dict[str, Any]:
+def _timings(timings: Timings, loading: Loading) -> dict[str, Any]:
     return {
-        "load_seconds": load,
+        "load_seconds": loading.seconds,
         "prompt": _span(timings.prompt),
         "eval": _span(timings.eval),
         "sampling": _span(timings.sampling),
-        "total_seconds": load + timings.total,
+        "total_seconds": loading.elapsed(),
     }
 
 

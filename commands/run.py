@@ -12,6 +12,7 @@ from pyllama.commands.groups import grouped
 from pyllama.commands.log_options import LogOptions
 from pyllama.commands.machine_options import MachineOptions
 from pyllama.commands.model_options import ModelOptions, OverrideOptions
+from pyllama.commands.perf import Loading, perf_block
 from pyllama.commands.prompt_options import ChatOptions, PromptOptions
 from pyllama.commands.sampling_options import SamplingOptions
 from pyllama.commands.text_options import CacheOptions, LimitOptions, ResultOptions
@@ -21,9 +22,9 @@ if TYPE_CHECKING:
     from pyllama.commands.prompt import Prompt
     from pyllama.commands.results import Writer
     from pyllama.generation import Generation, Limits
-    from pyllama.model import Model
     from pyllama.sampling import Sampler
     from pyllama.session import Session
+    from pyllama.tokenizers import Tokenizer
 
 log = logging.getLogger(__name__)
 
@@ -61,13 +62,14 @@ def run(
     start = perf_counter()
     model = overrides.load(path, machine.isa)
     session = machine.open(model)
-    load = perf_counter() - start
+    tokenizer = model.tokenizer  # made here: its tables are part of the loading
+    loading = Loading.begun(start)
     if chat.is_used:
         prompt = chat.render(model, prompt, escape=given.escape)
-    tokens = _encode(model, prompt, verbose=given.verbose_prompt)
+    tokens = _encode(tokenizer, prompt, verbose=given.verbose_prompt)
     sampler = constraints.sampler(model, sampling, escape=given.escape)
     work = _Work(session, tokens, cache)
-    limits = limit.limits(model.tokenizer, tokens, escape=given.escape)
+    limits = limit.limits(tokenizer, tokens, escape=given.escape)
     generation = work.start(prompt, sampler, limits, result)
     writer = result.writer(
         prompt.text if given.shows(by_default=not chat.is_used) else "",
@@ -77,20 +79,17 @@ def run(
             "prompt_tokens": tokens,
             "seed": sampler.seed,
         },
-        model.tokenizer,
-        load,
+        tokenizer,
+        loading,
     )
     try:
         work.write(generation, writer)
     finally:
         if result.perf:
-            from pyllama.commands.perf import perf_block
-
-            output.note(perf_block(generation.timings, load))
+            output.note(perf_block(generation.timings, loading.seconds, loading.elapsed()))
 
 
-def _encode(model: Model, prompt: Prompt, *, verbose: bool) -> list[int]:
-    tokenizer = model.tokenizer
+def _encode(tokenizer: Tokenizer, prompt: Prompt, *, verbose: bool) -> list[int]:
     tokens = tokenizer.encode(prompt.text, add_special=True, parse_special=True)
     if tokenizer.doubles_bos(tokens):
         log.warning("%s begins with a BOS token, and one was added: there are two", prompt.source)

@@ -6,6 +6,7 @@ model's file says, or for the default.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any
@@ -14,6 +15,8 @@ import typer
 
 from pyllama.commands.prompt import argument_text
 from pyllama.errors import UsageError
+
+log = logging.getLogger(__name__)
 
 
 def _number(*names: str, help: str, env: str | None = None, model_or: str | None = None) -> Any:
@@ -248,8 +251,13 @@ class SamplingOptions:
         return given
 
     def check(self, *, escape: bool) -> None:
-        """Raises UsageError for values out of range, before a model is loaded."""
+        """Raises UsageError for values out of range, before a model is loaded.
+
+        Warns of what is given for a sampler that the order leaves out.
+        """
         from pyllama.sampling import SamplingParams
 
-        given = self.params(escape=escape)
-        SamplingParams(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+        given = self.params(escape=escape).items()
+        params = SamplingParams(**{name: x for name, x in given if x is not None})  # type: ignore[arg-type]
+        if idle := params.left_out:
+            log.warning("the samplers' order leaves out the one of %s: no effect", ", ".join(idle))

@@ -26,6 +26,11 @@ def choose(text: str, option: str, words: Sequence[str]) -> str:
     return word
 
 
+def together(options: Sequence[str]) -> str:
+    """Several options as the subject of a sentence: ``-p and -f both``."""
+    return f"{' and '.join(options)} {'both' if len(options) == 2 else 'all'}"
+
+
 def items(option: str, text: str) -> list[str]:
     """What stands between the commas; in quotes an item may contain some, as in CSV (RFC 4180).
 

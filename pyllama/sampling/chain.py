@@ -6,7 +6,7 @@ import logging
 import math
 import os
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -85,7 +85,18 @@ def make_filters(
     else:
         names = tuple(name for name in params.samplers if name in FILTERS)
     made = (FILTERS[name](params, tokenizer) for name in names)
-    return [*filters, *(filter for filter in made if filter is not None)]
+    return [*filters, *_needed([filter for filter in made if filter is not None])]
+
+
+def _needed(filters: Sequence[Filter]) -> list[Filter]:
+    """The filters without those in front of a greedy temperature that keep what it keeps."""
+    needed: list[Filter] = []
+    for filter in filters:
+        if isinstance(filter, Temperature) and filter.is_greedy:
+            while needed and needed[-1].keeps_best:
+                needed.pop()
+        needed.append(filter)
+    return needed
 
 
 def make_choice(params: SamplingParams) -> Choice:

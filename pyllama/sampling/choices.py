@@ -38,7 +38,7 @@ def draw(candidates: Candidates, random: Mt19937) -> int:
     """
     if len(candidates) == 1:
         return 0
-    return candidates.reach(candidates.weights(), random.uniform())
+    return candidates.reach(random.uniform())
 
 
 class Dist(Choice):
@@ -48,7 +48,7 @@ class Dist(Choice):
 
     def __call__(self, candidates: Candidates, random: Mt19937) -> int:
         """Draw by the probabilities."""
-        return int(candidates.ids[draw(candidates, random)])
+        return candidates.token(draw(candidates, random))
 
     def accept(self, token: int) -> None:
         """Nothing: every draw stands alone."""
@@ -82,7 +82,7 @@ class Mirostat(Choice):
         """Draw from what the limit leaves."""
         candidates = self.limit(candidates)
         position = draw(candidates, random)
-        token = int(candidates.ids[position])
+        token = candidates.token(position)
         surprise = -math.log2(max(float(candidates.probabilities()[position]), 1e-45))
         self._chosen = token, surprise
         return token
@@ -159,11 +159,17 @@ class AdaptiveP(Choice):
         """Draw by the distance from the target."""
         probabilities = candidates.probabilities()
         target = min(max(2 * self._target - self._sum / self._weight, 0.0), 1.0)
-        distance = np.abs(probabilities - np.float32(target)) / np.float32(0.3)
-        logits = 5 - 10 * distance * distance / (1 + distance)
-        logits[np.isneginf(candidates.logits)] = -np.inf
+        distances = probabilities - np.float32(target)
+        np.abs(distances, out=distances)
+        distances /= np.float32(0.3)
+        logits = 10 * distances
+        logits *= distances
+        distances += 1
+        logits /= distances
+        np.subtract(5, logits, out=logits)
+        logits[candidates.logits == -np.inf] = -np.inf
         position = draw(candidates.replace_logits(logits), random)
-        token = int(candidates.ids[position])
+        token = candidates.token(position)
         self._chosen = token, float(probabilities[position])
         return token
 

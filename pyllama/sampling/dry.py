@@ -67,10 +67,12 @@ class Dry(FilterWithMemory):
 
     def __call__(self, candidates: Candidates) -> Candidates:
         """Subtract the penalties."""
-        penalties = self.penalties()
-        if not penalties:
+        positions, penalties = candidates.find(self.penalties())
+        if not len(positions):
             return candidates
-        return candidates.replace_logits(candidates.logits - candidates.spread(penalties))
+        logits = candidates.logits.copy()
+        logits[positions] -= penalties
+        return candidates.replace_logits(logits)
 
     def penalties(self) -> Mapping[int, float]:
         """What each token that would continue a repetition loses."""

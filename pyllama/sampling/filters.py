@@ -18,6 +18,8 @@ class Filter(ABC):
     """One step of the chain."""
 
     name: ClassVar[str]
+    keeps_best: ClassVar[bool] = False
+    """Whether the likeliest candidate always stays the likeliest, and nothing is remembered."""
 
     @abstractmethod
     def __call__(self, candidates: Candidates) -> Candidates:
@@ -47,4 +49,7 @@ class LogitBias(Filter):
 
     def __call__(self, candidates: Candidates) -> Candidates:
         """Add each bias where its token is a candidate."""
-        return candidates.replace_logits(candidates.logits + candidates.spread(self.bias))
+        positions, bias = candidates.find(self.bias)
+        logits = candidates.logits.copy()
+        logits[positions] += bias
+        return candidates.replace_logits(logits)

@@ -38,10 +38,10 @@ class Option:
     def range(self) -> str:
         """The range in words."""
         if math.isinf(self.low):
-            return "a finite number" if math.isinf(self.high) else f"{self.high:g} or less"
+            return "a finite number" if math.isinf(self.high) else f"{self.high:.12g} or less"
         if math.isinf(self.high):
-            return f"{self.low:g} or more"
-        return f"{self.low:g} to {self.high:g}"
+            return f"{self.low:.12g} or more"
+        return f"{self.low:.12g} to {self.high:.12g}"
 
 
 _LARGEST_INT = 2**31 - 1

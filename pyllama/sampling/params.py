@@ -110,6 +110,21 @@ class SamplingParams:
         neutral = (self.repeat_penalty, self.presence_penalty, self.frequency_penalty) == (1, 0, 0)
         return self.repeat_last_n > 0 and not neutral
 
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """The options, as they are given, that ask something of a filter which is not in the order.
+
+        None with Mirostat, which has no order.
+        """
+        return tuple(
+            option.flag
+            for option in OPTIONS.values()
+            if option.filter in DEFAULT_SAMPLERS
+            and option.filter not in self.samplers
+            and getattr(self, option.field) != self.__dataclass_fields__[option.field].default
+            and not self.mirostat
+        )
+
     @classmethod
     def for_model(
         cls,
@@ -172,7 +187,7 @@ def _pairs(
     """The biases as pairs; raises UsageError for what is no bias."""
     pairs = tuple(biases.items() if isinstance(biases, Mapping) else biases)
     for token, bias in pairs:
-        if token < 0 or not bias < float("inf"):
+        if not 0 <= token < 2**31 or not bias < float("inf"):
             raise UsageError(
                 f"--logit-bias {token}{bias:+} is out of range; give a token id of 0 or more and "
                 "a finite number, or -inf"

@@ -36,12 +36,11 @@ class Penalties(FilterWithMemory):
         """Change the logits of the tokens in the window."""
         if not self._counts:
             return candidates
-        counts = candidates.spread(self._counts)
-        hit = np.flatnonzero(counts != 0)
+        positions, counts = candidates.find(self._counts)
         logits = candidates.logits.copy()
-        old = logits[hit]
+        old = logits[positions]
         scaled = np.where(old <= 0, old * self._repeat, old / self._repeat)
-        logits[hit] = scaled - counts[hit] * self._frequency - self._presence
+        logits[positions] = scaled - counts * self._frequency - self._presence
         return candidates.replace_logits(logits)
 
     def accept(self, token: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -142,8 +143,8 @@ class Sampler:
 
 
 def _require_numbers(candidates: Candidates) -> None:
-    largest = candidates.logits.max()  # NaN where any is NaN
-    if not np.isfinite(largest):
+    largest = candidates.largest
+    if not math.isfinite(largest):
         raise PyllamaError(
             f"the largest logit is {largest}, so no token can be chosen; the model's file may be "
             "damaged (download or convert it again) or the sampling options extreme"

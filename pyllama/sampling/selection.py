@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,17 +39,34 @@ def falling_order(values: NDArray[np.float32]) -> NDArray[np.int64]:
     return keys.view(np.int64)
 
 
+@dataclass(frozen=True)
 class RunningSum:
     """The running sum of float32 ``weights`` (n,), n > 0, and its ``total``, in float64.
 
     Only the block in which a target lies is summed weight by weight: a running sum over a whole
-    vocabulary takes longer than the exponentials.
+    vocabulary takes longer than the exponentials. blocks: the sum of each block of weights.
     """
 
-    def __init__(self, weights: NDArray[np.float32]) -> None:
-        self._weights = weights
-        self._starts = np.arange(0, len(weights), _BLOCK)
-        self._sums = np.cumsum(np.add.reduceat(weights, self._starts, dtype=np.float64))
+    weights: NDArray[np.float32]
+    blocks: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, weights: NDArray[np.float32]) -> Self:
+        """That of all ``weights``."""
+        starts = np.arange(0, len(weights), _BLOCK)
+        return cls(weights, np.add.reduceat(weights, starts, dtype=np.float64))
+
+    def first(self, count: int) -> RunningSum:
+        """That of the first ``count`` weights, count > 0: only the last block is summed anew."""
+        whole = (count - 1) // _BLOCK
+        weights = self.weights[:count]
+        last = weights[whole * _BLOCK :].sum(dtype=np.float64, keepdims=True)
+        return RunningSum(weights, np.concatenate((self.blocks[:whole], last)) if whole else last)
+
+    @cached_property
+    def _sums(self) -> NDArray[np.float64]:
+        """The running sum at the end of each block."""
+        return self.blocks.cumsum()
 
     @property
     def total(self) -> float:
@@ -55,34 +75,32 @@ class RunningSum:
 
     def reach(self, target: float) -> int:
         """The position at which the sum reaches ``target``; the last if rounding prevents it."""
-        block = min(int(np.searchsorted(self._sums, target)), len(self._starts) - 1)
-        start = int(self._starts[block])
-        before = float(self._sums[block - 1]) if block else 0.0
-        inside = before + np.cumsum(self._weights[start : start + _BLOCK], dtype=np.float64)
-        return start + min(int(np.searchsorted(inside, target)), len(inside) - 1)
+        block = min(int(self._sums.searchsorted(target)), len(self.blocks) - 1)
+        start = block * _BLOCK
+        inside = self.weights[start : start + _BLOCK].cumsum(dtype=np.float64)
+        if block:
+            inside += self._sums[block - 1]
+        return start + min(int(inside.searchsorted(target)), len(inside) - 1)
 
     def before(self, position: int) -> float:
         """The sum of the weights before a position."""
         block = position // _BLOCK
-        inside = self._weights[block * _BLOCK : position].sum(dtype=np.float64)
+        inside = self.weights[block * _BLOCK : position].sum(dtype=np.float64)
         return float(inside) + (float(self._sums[block - 1]) if block else 0.0)
 
 
-def stretch(
-    distances: NDArray[np.float32], weights: NDArray[np.float32], target: float
-) -> tuple[int, int]:
-    """Start and stop of the nearest ones whose ``weights`` add up to ``target``, at least one.
+def stretch(distances: NDArray[np.float32], sums: RunningSum, target: float) -> tuple[int, int]:
+    """Start and stop of the nearest ones whose weights add up to ``target``, at least one.
 
-    distances: float32 (n,), n > 0, that fall first and then rise; weights: float32 (n,). Of two
+    distances: float32 (n,), n > 0, that fall first and then rise; sums: of their weights. Of two
     that are as far, the one on the falling side comes first.
     """
-    sums = RunningSum(weights)
     end, turn = len(distances), int(distances.argmin())
-    falling = distances[:turn][::-1]  # rising, from the nearest one on
+    nearness = -distances[:turn]  # of the falling side: it rises
 
     def start(stop: int) -> int:
         """That of the stretch in which the last before ``stop`` is the farthest."""
-        return turn - int(np.searchsorted(falling, distances[stop - 1], "right"))
+        return int(nearness.searchsorted(-distances[stop - 1]))
 
     def is_enough(stop: int) -> bool:
         return sums.before(stop) - sums.before(start(stop)) >= target

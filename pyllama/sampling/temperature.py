@@ -22,11 +22,16 @@ class Temperature(Filter):
     value: float
     name: ClassVar[str] = "temp"
 
+    @property
+    def is_greedy(self) -> bool:
+        """Whether it keeps one candidate alone."""
+        return self.value < 1e-6
+
     def __call__(self, candidates: Candidates) -> Candidates:
         """Sharpen (below 1) or flatten (above 1) the distribution."""
-        if self.value < 1e-6:
+        if self.is_greedy:
             best = int(candidates.logits.argmax())
-            return Candidates(candidates.ids[[best]], candidates.logits[[best]], ranked=True)
+            return candidates.between(best, best + 1).rank()
         scaled = candidates.logits / np.float32(self.value)
         return candidates.replace_logits(scaled, ranked=candidates.ranked)
 
@@ -50,7 +55,8 @@ class DynamicTemperature(Filter):
             return candidates
         probabilities = candidates.probabilities()
         # The logarithm of 0 would be -inf, and 0 * -inf no number.
-        logs = np.log(np.maximum(probabilities, np.float32(1e-45)))
+        logs = np.maximum(probabilities, np.float32(1e-45))
+        np.log(logs, out=logs)
         entropy = max(-float(np.dot(probabilities, logs)), 0.0)
         share = min(entropy / math.log(len(candidates)), 1.0)
         lowest, highest = max(0.0, self.value - self.reach), self.value + self.reach

@@ -25,6 +25,7 @@ class TopK(Filter):
 
     k: int
     name: ClassVar[str] = "top-k"
+    keeps_best: ClassVar[bool] = True
 
     def __call__(self, candidates: Candidates) -> Candidates:
         """Keep the k largest, ranked."""
@@ -40,17 +41,18 @@ class TopP(Filter):
 
     p: float
     name: ClassVar[str] = "top-p"
+    keeps_best: ClassVar[bool] = True
 
     def __call__(self, candidates: Candidates) -> Candidates:
         """Keep the nucleus, ranked."""
         if self.p >= 1:
             return candidates
-        weights = candidates.weights()
-        target = self.p * float(weights.sum(dtype=np.float64))
+        if candidates.ranked:
+            candidates = candidates.rank()  # no longer read by their distances
+        target = self.p * candidates.sums.total
         if not candidates.ranked:
-            candidates = candidates.top(_enough(weights, target))
-            weights = candidates.weights()
-        return candidates.rank().first(RunningSum(weights).reach(target) + 1)
+            candidates = candidates.top(_enough(candidates.weights, target))
+        return candidates.first(candidates.sums.reach(target) + 1)
 
 
 @dataclass(frozen=True)
@@ -62,12 +64,13 @@ class MinP(Filter):
 
     p: float
     name: ClassVar[str] = "min-p"
+    keeps_best: ClassVar[bool] = True
 
     def __call__(self, candidates: Candidates) -> Candidates:
         """Keep what is likely enough, in the present order."""
         if self.p <= 0:
             return candidates
-        threshold = candidates.logits.max() + np.float32(min(math.log(self.p), 0.0))
+        threshold = candidates.largest + np.float32(min(math.log(self.p), 0.0))
         return _keep(candidates, candidates.logits >= threshold)
 
 
@@ -80,22 +83,22 @@ class TopNSigma(Filter):
 
     n: float
     name: ClassVar[str] = "top-n-sigma"
+    keeps_best: ClassVar[bool] = True
 
     def __call__(self, candidates: Candidates) -> Candidates:
         """Forbid what is too far below the best; ranked."""
         if self.n <= 0 or len(candidates) <= 1:
             return candidates
-        keep = candidates.logits >= candidates.logits.max() - self.n * _deviation(candidates)
-        kept = candidates.where(keep).rank()
-        if len(kept) == len(candidates):
-            return kept
-        rest = candidates.where(~keep)
-        forbidden = np.full(len(rest), -np.inf, np.float32)
-        return Candidates(
-            np.concatenate((kept.ids, rest.ids)),
-            np.concatenate((kept.logits, forbidden)),
-            ranked=True,
-        )
+        candidates = candidates.rank()
+        logits = candidates.logits
+        possible = np.count_nonzero(logits > -np.inf)
+        limit = candidates.largest - self.n * _deviation(logits[:possible])
+        kept = np.count_nonzero(logits >= limit)
+        if kept == possible:
+            return candidates
+        logits = logits.copy()
+        logits[kept:] = -np.inf
+        return candidates.replace_logits(logits, ranked=True)
 
 
 @dataclass(frozen=True)
@@ -113,18 +116,18 @@ class Typical(Filter):
         """Keep the typical tokens, the most typical first."""
         if self.p >= 1:
             return candidates
-        weights = candidates.weights()
-        total = float(weights.sum(dtype=np.float64))
-        target = math.nextafter(self.p * total, math.inf)  # to be exceeded, not only reached
-        if target <= _HEAD / 8:  # a weight is at most 1; of a flat distribution it takes many
-            near = _nearest(_distances(candidates, weights, total), weights, target)
+        if self.p * _estimated_total(candidates) <= _HEAD / 8:  # of a flat one it takes many
+            near = _nearest(_distances(candidates), candidates.weights, self._target(candidates))
             if near is not None:
                 return replace(candidates.take(near), distances=None)
         candidates = candidates.rank()
-        weights = candidates.weights()
-        distances = _distances(candidates, weights, total)
-        start, stop = stretch(distances, weights, target)
+        distances = _distances(candidates)
+        start, stop = stretch(distances, candidates.sums, self._target(candidates))
         return replace(candidates, distances=distances).between(start, stop)
+
+    def _target(self, candidates: Candidates) -> float:
+        """The sum of weights to be reached: ``p`` is to be exceeded."""
+        return math.nextafter(self.p * candidates.sums.total, math.inf)
 
 
 class Xtc(FilterWithMemory):
@@ -151,9 +154,12 @@ class Xtc(FilterWithMemory):
         if self._random.uniform_float() > self._probability:
             return candidates
         candidates = candidates.rank()
-        likely = int(np.count_nonzero(candidates.probabilities() >= self._threshold))
+        # No more than one over the threshold can be so likely.
+        most = 1 + int(1 / max(float(self._threshold), 1 / len(candidates)))
+        probabilities = candidates.weights[:most] / np.float32(candidates.sums.total)
+        likely = int(np.count_nonzero(probabilities >= self._threshold))
         dropped = max(likely - 1, 0)
-        return Candidates(candidates.ids[dropped:], candidates.logits[dropped:], ranked=True)
+        return candidates.between(dropped, len(candidates)) if dropped else candidates
 
     def accept(self, token: int) -> None:
         """Nothing: only the generator has a state, and drawing moves it."""
@@ -170,10 +176,9 @@ def _keep(candidates: Candidates, keep: NDArray[np.bool_]) -> Candidates:
     return candidates.where(keep)
 
 
-def _deviation(candidates: Candidates) -> np.float32:
-    """The standard deviation of the logits above minus infinity, by all of them (not n - 1)."""
-    logits = candidates.where(candidates.logits > -np.inf).logits
-    errors = logits - np.float32(logits.mean(dtype=np.float64))
+def _deviation(logits: NDArray[np.float32]) -> np.float32:
+    """The standard deviation of finite logits, by all of them (not n - 1)."""
+    errors = logits - logits.mean()
     return np.float32(math.sqrt(float(np.dot(errors, errors)) / len(errors)))
 
 
@@ -184,18 +189,23 @@ def _enough(weights: NDArray[np.float32], target: float) -> int:
     return len(weights)
 
 
-def _distances(
-    candidates: Candidates, weights: NDArray[np.float32], total: float
-) -> NDArray[np.float32]:
+def _estimated_total(candidates: Candidates) -> float:
+    """About the sum of the weights, from some two thousand of them."""
+    step = max(len(candidates) // _HEAD, 1)
+    return step * float(np.exp(candidates.logits[::step] - candidates.largest).sum())
+
+
+def _distances(candidates: Candidates) -> NDArray[np.float32]:
     """How far the surprise of each is from the expected one, in nats: float32 (n,).
 
-    total: sum of the weights. What is impossible is infinitely far.
+    What is impossible is infinitely far.
     """
-    logits = candidates.logits - candidates.logits.max()
+    logits = candidates.logits - candidates.largest
     # surprise = log(total) - logit, so surprise - entropy = mean logit - logit
-    mean = np.dot(weights, np.maximum(logits, _IMPOSSIBLE)) / total
-    distances: NDArray[np.float32] = np.abs(logits - np.float32(mean))
-    return distances
+    mean = np.dot(candidates.weights, np.maximum(logits, _IMPOSSIBLE)) / candidates.sums.total
+    logits -= np.float32(mean)
+    np.abs(logits, out=logits)
+    return logits
 
 
 _IMPOSSIBLE = np.float32(-1e9)
@@ -212,4 +222,4 @@ def _nearest(
         if weights[near].sum(dtype=np.float64) < target:
             return None
     near = near[falling_order(-distances[near])]
-    return near[: RunningSum(weights[near]).reach(target) + 1]
+    return near[: RunningSum.of(weights[near]).reach(target) + 1]

@@ -20,6 +20,7 @@ def test_help(arguments: list[str]) -> None:
 
 
 def test_version() -> None:
+    assert spawn("run", "--version").out == spawn("--version").out
     result = spawn("--version")
     assert (result.code, result.err) == (0, "")
     name, version = result.out.decode().split()

@@ -11,6 +11,7 @@ import pytest
 from cli_runner import Result, call, one_line_error
 from tiny_model import Metadata, Tensors, write_model
 
+from pyllama import builtin
 from pyllama.commands.foreign import RUN, Foreign
 
 QUIET = ("--no-perf", "-s", "1")
@@ -65,26 +66,30 @@ def test_each_of_them_has_an_answer(option: Foreign) -> None:
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        (("-hf", "u/m"), "-m and -hf all name the model"),
+        (("-hf", "u/m"), "-m and -hf both name the model"),
         (("-mu", "http://x/y.gguf"), "-m and -mu"),
         (("-hff", "y.gguf"), "-hff names a file of a repository, but -hf gives none"),
-        (("-p", "a", "-bf", "b"), "-p and -bf all give the prompt"),
+        (("-p", "a", "-bf", "b"), "-p and -bf both give the prompt"),
         (("--samplers", "top_k", "--sampler-seq", "k"), "--samplers and --sampler-seq both"),
         (("--samplers", "top_q"), "'top_q'"),
         (("-l", "5"), "--logit-bias '5'"),
         (("-l", "128+1"), "128"),
-        (("--grammar", "a", "-j", "{}"), "--grammar and --json-schema all constrain"),
+        (("--grammar", "a", "-j", "{}"), "--grammar and --json-schema both constrain"),
         (("--mirostat", "2", "--adaptive-target", "0.5"), "--adaptive-target 0.5"),
         (("--temp", "nan"), "--temp nan"),
         (("--rope-scale", "2", "--rope-freq-scale", "0.5"), "--rope-scale and --rope-freq-scale"),
+        (("--rope-scaling", "none", "--rope-scale", "2"), "none and --rope-scale contradict"),
+        (("--repeat-last-n", "-1"), "--repeat-last-n -1 is out of range; give 0 to 2147483647"),
         (("--rope-scale", "0"), "--rope-scale is 0.0; give a number above 0"),
         (("--rope-scaling", "ntk"), "give none, linear or yarn"),
         (("--override-kv", "a=b"), "--override-kv 'a=b' is not KEY=TYPE:VALUE"),
         (("--override-kv", "a=int:b"), "'b' is no int"),
         (("--override-kv", "a=str:" + "b" * 128), "at most 127 bytes"),
         (("-ctk", "q3"), "'q3'"),
-        (("-ctv", "q4_0"), "f32, f16, bf16"),
+        (("-ctv", "q4_k"), "f32, f16, bf16"),
         (("-fa", "off", "-ctv", "q8_0"), "-fa off and -ctv q8_0 contradict"),
+        (("-fa", "off", "-ctv", "iq4_nl"), "-fa off and -ctv iq4_nl contradict"),
+        (("-ctk", "q4_1"), "a q4_1 cache needs heads of a multiple of 32 elements"),
         (("-fa", "maybe"), "--flash-attn is 'maybe'; give on, off or auto"),
         (("--split-mode", "half"), "--split-mode is 'half'; give none, layer, row or tensor"),
         (("--reasoning", "much", "-st"), "--reasoning is 'much'"),
@@ -99,6 +104,12 @@ def test_contradictions_and_values_out_of_range(
     tiny: Path, options: tuple[str, ...], complaint: str
 ) -> None:
     assert complaint in refusal(tiny, *options)
+
+
+def test_what_the_samplers_order_leaves_out_is_told(tiny: Path) -> None:
+    result = call("run", "-m", tiny, "-p", "a", "-n", "1", "--samplers", "top_k", "--min-p", "0.3")
+    assert result.code == 0
+    assert "the samplers' order leaves out the one of --min-p: no effect" in result.err
 
 
 def test_a_binary_file_is_the_prompt_as_it_is(tiny: Path, tmp_path: Path) -> None:
@@ -192,6 +203,12 @@ def test_threads_and_cache_types(tiny: Path) -> None:
     assert text(tiny, "-t", "1", "-tb", "2") == text(tiny, "-t", "2", "-tb", "1")
     assert text(tiny, "--no-warmup") == text(tiny)
     assert text(tiny, "-ctk", "f32", "-ctv", "bf16").startswith(b"Hello")
+
+
+def test_a_quantized_cache_that_is_shifted() -> None:
+    types = ("-ctk", "q5_0", "-ctv", "iq4_nl")
+    shift = ("-c", "32", "-n", "60", "--ignore-eos", "--context-shift", "-p", "def f(")
+    assert len(text(builtin.path(), *types, *shift)) > 60
 
 
 def test_metadata_can_be_overridden(tiny: Path) -> None:

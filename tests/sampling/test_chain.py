@@ -150,7 +150,7 @@ def test_biases_add_up_and_banned_tokens_stay_out() -> None:
     assert logits.tolist() == [0, 5, -math.inf, 0]
 
 
-@pytest.mark.parametrize("bias", [{-1: 1.0}, {1: math.inf}, {1: math.nan}])
+@pytest.mark.parametrize("bias", [{-1: 1.0}, {2**31: 1.0}, {1: math.inf}, {1: math.nan}])
 def test_biases_out_of_range(bias: dict[int, float]) -> None:
     with pytest.raises(UsageError, match="--logit-bias"):
         SamplingParams(logit_bias=bias)  # type: ignore[arg-type]

@@ -21,6 +21,7 @@ from pyllama.sampling import (
     TopK,
     TopP,
 )
+from pyllama.sampling.ids import Picked, Range
 
 from . import reference
 
@@ -117,7 +118,9 @@ def test_penalties_find_their_tokens_among_few_candidates() -> None:
     step = Penalties(window=8, repeat=1.0, presence=1.0, frequency=0.0)
     step.accept(3)
     step.accept(100)
-    few = Candidates(np.array([3, 1], np.int32), np.array([2.0, 1.0], np.float32), ranked=True)
+    few = Candidates(
+        Picked(Range(), np.array([3, 1])), np.array([2.0, 1.0], np.float32), ranked=True
+    )
     changed = step(few)
     assert changed.logits.tolist() == [1.0, 1.0]
     assert not changed.ranked

@@ -79,3 +79,12 @@ def test_nonsense_in_the_file_names_file_key_and_remedy(key: str, value: object)
 def test_an_option_that_the_user_gave_makes_nonsense_in_the_file_harmless() -> None:
     metadata = {"general.sampling.temp": "hot"}
     assert SamplingParams.for_model("m", metadata, {"temperature": 0.5}).temperature == 0.5
+
+
+def test_what_the_order_leaves_out() -> None:
+    order = ("top_k", "temperature")
+    assert SamplingParams(samplers=order).left_out == ()
+    assert SamplingParams(samplers=order, top_k=3, temperature=0.1, seed=1).left_out == ()
+    idle = SamplingParams(samplers=order, min_p=0.3, dry_multiplier=0.5, adaptive_target=0.3)
+    assert idle.left_out == ("--dry-multiplier", "--min-p")
+    assert SamplingParams(samplers=order, min_p=0.3, mirostat=2).left_out == ()

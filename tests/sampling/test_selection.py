@@ -29,19 +29,20 @@ def fallen_and_risen(size: int, seed: int, scale: float) -> NDArray[np.float32]:
 def test_a_stretch_is_the_beginning_of_the_sorted_order(size: int, seed: int, share: float) -> None:
     distances = fallen_and_risen(size, seed, 1.0)
     weights = np.random.default_rng(seed).random(size, np.float32)
-    start, stop = stretch(distances, weights, share * RunningSum(weights).total)
+    sums = RunningSum.of(weights)
+    start, stop = stretch(distances, sums, share * sums.total)
     nearest = np.sort(distances)[: stop - start]
     np.testing.assert_array_equal(np.sort(distances[start:stop]), nearest)
     assert weights[start:stop].sum(dtype=np.float64) >= share * weights.sum(dtype=np.float64) - 1e-6
     # without the farthest one it is not enough
     order = start + falling_order(-distances[start:stop])
     if not seed % 2:
-        assert weights[order[:-1]].sum(dtype=np.float64) < share * RunningSum(weights).total
+        assert weights[order[:-1]].sum(dtype=np.float64) < share * sums.total
 
 
 def test_sums_before_a_position() -> None:
     weights = np.random.default_rng(0).random(2000, np.float32)
-    sums = RunningSum(weights)
+    sums = RunningSum.of(weights)
     for position in (0, 1, 511, 512, 513, 1024, 2000):
         assert sums.before(position) == pytest.approx(weights[:position].sum(dtype=np.float64))
 
