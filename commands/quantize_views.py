@@ -39,6 +39,12 @@ def warn(plan: Plan) -> None:
         replaced.setdefault(kinds, []).append(tensor.name)
     for kinds, names in replaced.items():
         output.note(f"warning: blocks do not divide rows, {kinds}: {_listed(names)}")
+    for rule in plan.idle_rules:
+        pattern = report.printable(rule.pattern.pattern)
+        output.note(
+            f"warning: --tensor-type {pattern} has no effect: what it names is never quantized, or "
+            "another option decides it"
+        )
     if plan.without_importance:
         names = [tensor.name for tensor in plan.without_importance]
         output.note(f"warning: the importance matrix has no entry for {_listed(names)}")

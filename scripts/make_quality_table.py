@@ -19,14 +19,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from activations import collect_importance
 from builtin_model.corpus import SourceFile, source_files, standard_library
 from numpy.typing import NDArray
 
 from pyllama import builtin
 from pyllama.commands.quantize import TYPES
 from pyllama.gguf import GGUFFile
+from pyllama.imatrix.collecting import Collector
 from pyllama.model import Model
+from pyllama.perplexity.windows import Windows
 from pyllama.picture import save
 from pyllama.quantize import (
     Importance,
@@ -40,7 +41,6 @@ from pyllama.threads import default_threads
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs"
 WINDOW = 512
-IMPORTANCE_WINDOW = 128
 IMPORTANCE_FILES = 100
 SEED = 1
 REFERENCE = "F32"
@@ -129,6 +129,15 @@ def windows(model: Model, files: Sequence[SourceFile], count: int, length: int) 
     return found[:count]
 
 
+def collect_importance(model: Model, windows: Sequence[Sequence[int]]) -> Importance:
+    """What ``pyllama imatrix`` collects over windows of tokens, all of one length."""
+    size = len(windows[0])
+    collector = Collector(Session(model, context=size), scores=False)
+    for _ in collector.steps(Windows.saved(np.array(windows, np.int32).reshape(-1), size, None)):
+        pass
+    return Importance.of(collector.imatrix(Path("imatrix.gguf"), ("standard library",), size))
+
+
 @dataclass(frozen=True)
 class Made:
     """A file in one type: the bytes of its tensors, and their bits for each weight."""
@@ -161,9 +170,7 @@ def qualities(count: int, importance_windows: int, folder: Path) -> Iterator[Qua
     text = windows(source, [f for f in files if f.held_out], count, WINDOW)
     print(f"{len(text)} windows; collecting importance", file=sys.stderr)
     others = random.Random(SEED).sample([f for f in files if not f.held_out], IMPORTANCE_FILES)
-    importance = collect_importance(
-        source, windows(source, others, importance_windows, IMPORTANCE_WINDOW)
-    )
+    importance = collect_importance(source, windows(source, others, importance_windows, WINDOW))
     recipes = [REFERENCE, *(t for t in TYPES.split() if t != REFERENCE)]
     made = {recipe: make(builtin.path(), recipe, importance, folder) for recipe in recipes}
     measured = {

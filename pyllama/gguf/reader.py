@@ -114,16 +114,17 @@ class GGUFFile:
             raise FileError(part.path, "the file has shrunk since it was opened", AGAIN)
         return part.bytes[tensor.offset : end]
 
-    def release(self, name: str) -> None:
+    def release(self, name: str, start: int = 0, end: int | None = None) -> None:
         """Let go of the memory that the data of a tensor occupy, where the system can.
 
-        Reading them again reads the file again.
+        ``start``, ``end``: which bytes of them, all by default. Reading them again reads the file
+        again.
         """
         tensor = self.tensors[name]
-        if self._parts and tensor.n_bytes and hasattr(mmap, "MADV_DONTNEED"):
-            start = tensor.offset // mmap.PAGESIZE * mmap.PAGESIZE
-            length = tensor.offset + tensor.n_bytes - start
-            self._parts[tensor.part].mapping.madvise(mmap.MADV_DONTNEED, start, length)
+        end = tensor.offset + (tensor.n_bytes if end is None else end)
+        start = (tensor.offset + start) // mmap.PAGESIZE * mmap.PAGESIZE
+        if self._parts and start < end and hasattr(mmap, "MADV_DONTNEED"):
+            self._parts[tensor.part].mapping.madvise(mmap.MADV_DONTNEED, start, end - start)
 
     def close(self) -> None:
         """Give the mapping back, at the latest when the last view of it is gone."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pyllama.errors import UsageError
-from pyllama.imatrix import read_imatrix
+from pyllama.imatrix import Imatrix, read_imatrix
 from pyllama.quants import Floats
 
 
@@ -26,6 +26,12 @@ class Importance:
     entries: Mapping[str, Floats]
     datasets: tuple[str, ...] = ()
     chunks: int = 0
+
+    @classmethod
+    def of(cls, imatrix: Imatrix) -> Importance:
+        """The mean squares of what a model's columns met."""
+        entries = {name: entry.means.reshape(-1) for name, entry in imatrix.entries.items()}
+        return cls(imatrix.source, entries, imatrix.datasets, imatrix.chunks)
 
     def only(self, include: Iterable[str] = (), exclude: Iterable[str] = ()) -> Importance:
         """The entries with one of ``include`` in their names, or with none of ``exclude``.
@@ -49,6 +55,4 @@ class Importance:
 
 def read_importance(path: Path) -> Importance:
     """Read an importance matrix in either format. Raises FileError for what is wrong with it."""
-    imatrix = read_imatrix(path)
-    entries = {name: entry.means.reshape(-1) for name, entry in imatrix.entries.items()}
-    return Importance(path, entries, imatrix.datasets, imatrix.chunks)
+    return Importance.of(read_imatrix(path))

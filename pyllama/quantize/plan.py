@@ -133,6 +133,12 @@ class Plan:
         return tuple(tensor for tensor in self.tensors if tensor.choice.wanted is not None)
 
     @property
+    def idle_rules(self) -> tuple[Override, ...]:
+        """Rules of the user that decide no tensor: others do, or it is never quantized."""
+        deciding = {tensor.choice.override for tensor in self.tensors}
+        return tuple(rule for rule in self.options.overrides if rule not in deciding)
+
+    @property
     def without_importance(self) -> tuple[PlannedTensor, ...]:
         """Tensors to be quantized that the importance matrix says nothing about."""
         if self.options.importance is None:
@@ -161,6 +167,7 @@ def make_plan(file: GGUFFile, recipe: FileType | None, options: QuantizeOptions)
     facts = pruning.adjusted(facts, infos)
     mix = None if recipe is None else Mix(recipe, facts, options.mix)
     tensors = tuple(_planned(info, mix, options, pruning.renamed(info.name)) for info in infos)
+    _check_rules(file, tensors, options.overrides)
     fields = _fields(file, recipe, options, pruning)
     return Plan(
         file, recipe, options, tensors, fields, len(file.paths) if options.keep_split else 1
@@ -210,8 +217,14 @@ def _check_effects(file: GGUFFile, recipe: FileType | None, options: QuantizeOpt
     ):
         problem = f"has no entry for any tensor of {file.path}"
         raise FileError(options.importance.path, problem, "name the one of this model")
-    for override in options.overrides:
-        if not any(override.pattern.search(name) for name in file.tensors):
+
+
+def _check_rules(
+    file: GGUFFile, tensors: Sequence[PlannedTensor], overrides: Sequence[Override]
+) -> None:
+    """Refuse a rule that names nothing; names are those of the file to be."""
+    for override in overrides:
+        if not any(override.pattern.search(tensor.name) for tensor in tensors):
             raise UsageError(
                 f"--tensor-type {override.pattern.pattern}: no tensor of {file.path} matches"
             )
@@ -227,8 +240,11 @@ def _fields(
     _set(fields, _VERSION_KEY, Field(ValueType.UINT32, QUANTIZATION_VERSION))
     if recipe is not None:
         _set(fields, FILE_TYPE_KEY, Field(ValueType.UINT32, int(recipe)))
-    for key, value in {**options.metadata, **_importance_fields(options.importance)}.items():
-        _set(fields, key, value)
+    elif FILE_TYPE_KEY in fields:
+        _set(fields, FILE_TYPE_KEY, fields[FILE_TYPE_KEY])
+    for more in (options.metadata, _importance_fields(options.importance), pruning.block_count):
+        for key, value in more.items():
+            _set(fields, key, value)
     return fields
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pyllama.errors import UsageError
-from pyllama.gguf import Field, GGUFFile, TensorInfo
+from pyllama.gguf import Field, GGUFFile, TensorInfo, ValueType
 from pyllama.quantize.tensors import ModelFacts, Role, layer_of, role_of
 
 
@@ -61,17 +61,18 @@ class Pruning:
         return replace(facts, n_values=values)
 
     def metadata(self, fields: Mapping[str, Field]) -> dict[str, Field]:
-        """The metadata with the number of layers, and one value a layer where each has its own."""
+        """The metadata with one value for each layer that stays, where each has its own."""
+        return {name: self._shortened(field) for name, field in fields.items()}
+
+    @property
+    def block_count(self) -> dict[str, Field]:
+        """The metadata that tell how many layers stay; empty where nothing is left out."""
         if not self.numbers:
-            return dict(fields)
-        key = f"{self.architecture}.block_count"
-        return {
-            name: replace(field, value=len(self.numbers)) if name == key else self._shortened(field)
-            for name, field in fields.items()
-        }
+            return {}
+        return {f"{self.architecture}.block_count": Field(ValueType.UINT32, len(self.numbers))}
 
     def _shortened(self, field: Field) -> Field:
         value = field.value
-        if not isinstance(value, np.ndarray) or len(value) != self.layers:
+        if not self.numbers or not isinstance(value, np.ndarray) or len(value) != self.layers:
             return field
         return replace(field, value=value[sorted(self.numbers)])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -51,9 +52,9 @@ def write_plan(
 ) -> Iterator[TensorDone]:
     """Make the file while the result is iterated over; it takes its name at the end.
 
-    All parts of a split model do, or none does. Memory holds one tensor of the model, mapped, and a
-    few pieces for each thread. Closing the iterator early leaves nothing behind. ``coding``
-    converts pieces; by default the kernels of the best instruction set.
+    All parts of a split model do, or none does. Memory holds a few pieces of a tensor for each
+    thread. Closing the iterator early leaves nothing behind. ``coding`` converts pieces; by default
+    the kernels of the best instruction set.
 
     Raises FileError, before anything is written, if the plan has obstacles, the output would
     replace what it is made from or the disk is too small; later, if the model has weights that are
@@ -85,17 +86,24 @@ def _write(plan: Plan, paths: list[Path], threads: int, coding: Coding) -> Itera
     ):
         done = 0
         for number, tensor in enumerate(plan.tensors, start=1):
-            pieces = _pieces(plan.file, tensor, coding)
-            write(tensor.name, in_order(pool, pieces, 2 * threads))
-            plan.file.release(tensor.source.name)
+            write(tensor.name, _converted(plan.file, tensor, coding, pool, 2 * threads))
             done += tensor.source.n_bytes
             yield TensorDone(tensor, number, len(plan.tensors), done, plan.source_bytes)
 
 
-def _pieces(
-    file: GGUFFile, tensor: PlannedTensor, coding: Coding
-) -> Iterator[Callable[[], Packed]]:
-    """The work of a tensor: pieces of whole rows, each of one matrix."""
+def _converted(
+    file: GGUFFile, tensor: PlannedTensor, coding: Coding, pool: Executor, ahead: int
+) -> Iterator[Packed]:
+    """The bytes of a tensor, piece by piece; of the model no more than these stays in memory."""
+    pieces = list(_pieces(tensor))
+    work = (partial(_convert, file, tensor, rows, coding) for rows in pieces)
+    for rows, packed in zip(pieces, in_order(pool, work, ahead), strict=True):
+        yield packed
+        file.release(tensor.source.name, rows.bytes.start, rows.bytes.stop)
+
+
+def _pieces(tensor: PlannedTensor) -> Iterator[_Rows]:
+    """Pieces of whole rows, each of one matrix."""
     info = tensor.source
     columns = info.shape[-1] if info.shape else 1
     rows = info.n_elements // columns if columns else 0
@@ -106,23 +114,24 @@ def _pieces(
         importance = None if tensor.importance is None else tensor.importance[matrix]
         first = matrix * in_matrix
         for start in range(first, first + in_matrix, step):
-            part = _Rows(info, start, min(start + step, first + in_matrix), columns)
-            yield partial(_convert, file, tensor, part, coding, importance)
+            yield _Rows(info, start, min(start + step, first + in_matrix), columns, importance)
 
 
 @dataclass(frozen=True)
 class _Rows:
-    """Rows ``start`` to ``end`` of a tensor."""
+    """Rows ``start`` to ``end`` of a tensor, with the importance of their columns (columns,)."""
 
     info: TensorInfo
     start: int
     end: int
     columns: int
+    importance: Floats | None
 
-    def of(self, data: Packed) -> Packed:
-        """Their bytes."""
+    @property
+    def bytes(self) -> slice:
+        """Where they are in the tensor's data."""
         size = self.columns // self.info.type.block_size * self.info.type.block_bytes
-        return data[self.start * size : self.end * size]
+        return slice(self.start * size, self.end * size)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -130,10 +139,8 @@ class _Rows:
         return self.end - self.start, self.columns
 
 
-def _convert(
-    file: GGUFFile, tensor: PlannedTensor, rows: _Rows, coding: Coding, importance: Floats | None
-) -> Packed:
-    data = rows.of(file.data(tensor.source.name))
+def _convert(file: GGUFFile, tensor: PlannedTensor, rows: _Rows, coding: Coding) -> Packed:
+    data = file.data(tensor.source.name)[rows.bytes]
     if not tensor.converted:
         if not is_finite(data, tensor.type):
             _check_finite(file, rows, dequantize(data, tensor.type, rows.shape))
@@ -141,7 +148,7 @@ def _convert(
     values, are_finite = coding.decode(data, rows.info.type, rows.shape)
     if not are_finite:
         _check_finite(file, rows, values)
-    packed = coding.encode(values, tensor.type, importance)
+    packed = coding.encode(values, tensor.type, rows.importance)
     if not is_finite(packed, tensor.type):
         raise FileError(
             file.paths[rows.info.part],

@@ -92,6 +92,7 @@ def test_options_decide_over_the_recipe(source: Path) -> None:
         "Q4_K_M",
     )
     assert result.code == 0, result.err
+    assert result.err.count("warning: --tensor-type") == 0
     assert types_of(target) == {
         "output.weight": "f32",
         "token_embd.weight": "q4_0",
@@ -114,6 +115,14 @@ def test_a_dry_run_shows_the_plan_and_writes_nothing(source: Path) -> None:
     assert "1 of 5 tensors" in lines[-1]
     assert "without --dry-run this would fail: 'blk.0.attn_v.weight' as q2_K" in result.err
     assert [path.name for path in source.parent.iterdir()] == ["model.gguf"]
+
+
+def test_a_rule_without_effect_is_told(source: Path) -> None:
+    rules = ("--tensor-type=attn_v=q5_0", "--tensor-type=blk.1.attn_v=q8_0")
+    result = call("quantize", "--dry-run", *rules, source, "Q4_0")
+    assert result.code == 0
+    assert "warning: --tensor-type blk.1.attn_v has no effect: what it names" in result.err
+    assert "--tensor-type attn_v has" not in result.err
 
 
 def test_failures_are_one_line(source: Path) -> None:

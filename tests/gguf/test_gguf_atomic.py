@@ -68,6 +68,36 @@ def test_a_full_disk_is_explained(path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert not list(path.parent.iterdir())
 
 
+def test_the_disk_works_while_the_file_is_made(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[tuple[int, int]] = []
+    advise = getattr(os, "posix_fadvise", lambda *_: None)
+
+    def note(descriptor: int, start: int, length: int, advice: int) -> None:
+        told.append((start, length))
+        advise(descriptor, start, length, advice)
+
+    monkeypatch.setattr(os, "posix_fadvise", note, raising=False)
+    monkeypatch.setattr(os, "POSIX_FADV_DONTNEED", 4, raising=False)
+    monkeypatch.setattr(atomic, "_WRITE_BACK", 100)
+    with atomic.AtomicFile(path) as file:
+        for size in (60, 30, 20, 250, 7):
+            file.write(b"x" * size)
+    assert told == [(0, 110), (110, 250)]
+    assert path.read_bytes() == b"x" * 367
+
+
+def test_advice_that_fails_does_no_harm(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: int) -> None:
+        raise OSError(22, "Invalid argument")
+
+    monkeypatch.setattr(os, "posix_fadvise", refuse, raising=False)
+    monkeypatch.setattr(os, "POSIX_FADV_DONTNEED", 4, raising=False)
+    monkeypatch.setattr(atomic, "_WRITE_BACK", 1)
+    with atomic.AtomicFile(path) as file:
+        file.write(b"whole")
+    assert path.read_bytes() == b"whole"
+
+
 def test_existing_file_stays_until_the_end(path: Path) -> None:
     write_gguf(path, {"k": "old"}, {})
     with GGUFFile.open(path) as old, GGUFWriter(path) as writer:

@@ -154,6 +154,9 @@ def test_released_data_are_read_again(path: Path) -> None:
         for name in file.tensors:
             file.release(name)
         assert data.tobytes() == values.tobytes()
+        file.release("a", 5000, 30_000)
+        file.release("a", 40_000)
+        assert data.tobytes() == values.tobytes()
     file.release("a")
 
 

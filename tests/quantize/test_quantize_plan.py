@@ -89,6 +89,13 @@ def test_overrides_win_in_order(model: GGUFFile) -> None:
     assert types["blk.1.attn_k.weight"] is TensorType.Q4_K
 
 
+def test_rules_that_decide_nothing_are_known(model: GGUFFile) -> None:
+    rules = tuple(map(override, ("attn_norm=Q8_0", "blk=Q5_K", "attn_q=Q8_0", "output=Q8_0")))
+    options = QuantizeOptions(overrides=rules, output_type=TensorType.Q6_K)
+    plan = make_plan(model, FileType.Q4_K_S, options)
+    assert [rule.pattern.pattern for rule in plan.idle_rules] == ["attn_norm", "attn_q", "output"]
+
+
 def test_options_for_embeddings_and_output(model: GGUFFile) -> None:
     options = QuantizeOptions(output_type=TensorType.Q4_0, embedding_type=TensorType.Q5_1)
     types = types_of(make_plan(model, FileType.Q4_K_M, options))
@@ -114,6 +121,7 @@ def test_an_importance_matrix_changes_the_mix(model: GGUFFile) -> None:
 def test_copy_keeps_everything(model: GGUFFile) -> None:
     plan = make_plan(model, None, QuantizeOptions())
     assert not any(tensor.converted for tensor in plan.tensors)
+    assert list(plan.fields)[-1] == "general.file_type"  # set again, as in llama.cpp
     assert plan.fields["general.file_type"].value == 0
 
 
@@ -144,6 +152,7 @@ def test_layers_left_out_let_the_others_close_ranks(model: GGUFFile) -> None:
     renamed = {t.source.name: t.name for t in plan.tensors}
     assert renamed["blk.2.attn_q.weight"] == "blk.1.attn_q.weight"
     assert "blk.1.attn_q.weight" not in renamed
+    assert list(plan.fields)[-1] == "llama.block_count"
     assert plan.fields["llama.block_count"].value == LAYERS - 1
     widths = plan.fields["llama.feed_forward_length"].value
     assert isinstance(widths, np.ndarray)
@@ -154,6 +163,10 @@ def test_layers_left_out_let_the_others_close_ranks(model: GGUFFile) -> None:
     ("options", "message"),
     [
         (QuantizeOptions(overrides=(override("attn_x=Q8_0"),)), "attn_x: no tensor of .* matches"),
+        (
+            QuantizeOptions(overrides=(override(r"blk\.2=Q8_0"),), prune_layers=frozenset({0})),
+            "no tensor of .* matches",
+        ),
         (QuantizeOptions(prune_layers=frozenset({9})), "has no layer 9"),
         (QuantizeOptions(prune_layers=frozenset({0, 1, 2})), "no layer of .* would stay"),
     ],

@@ -83,6 +83,20 @@ def test_every_tensor_is_what_its_encoder_makes_of_it(
         assert file.metadata["general.file_type"] == (0 if recipe is None else recipe)
 
 
+@pytest.mark.parametrize("recipe", [FileType.Q8_0, None])
+def test_what_is_written_leaves_memory(
+    model: GGUFFile, tmp_path: Path, recipe: FileType | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    released: dict[str, list[tuple[int, int]]] = {name: [] for name in model.tensors}
+    monkeypatch.setattr(writing, "PIECE_ELEMENTS", 3000)
+    monkeypatch.setattr(model, "release", lambda name, *part: released[name].append(part))
+    list(write_plan(make_plan(model, recipe, QuantizeOptions()), tmp_path / "out.gguf", 2))
+    for name, info in model.tensors.items():
+        starts, ends = zip(*released[name], strict=True)
+        assert (0, *ends) == (*starts, info.n_bytes)
+    assert len(released["token_embd.weight"]) > 1
+
+
 def test_a_quantized_model_can_be_copied_and_requantized(tmp_path: Path) -> None:
     write_model(tmp_path / "q8.gguf", type=TensorType.Q8_0)
     make(tmp_path / "q8.gguf", tmp_path / "copy.gguf", None, QuantizeOptions())
