@@ -118,7 +118,12 @@ class BenchTests:
     ] = None
     type_k: Annotated[
         list[str] | None,
-        _list("-ctk", "--cache-type-k", default="f16", help="Cached keys: f16, bf16, q8_0."),
+        _list(
+            "-ctk",
+            "--cache-type-k",
+            default="f16",
+            help="Cached keys: f16, bf16, q8_0, q5_1, q5_0, q4_1, q4_0, iq4_nl.",
+        ),
     ] = None
     type_v: Annotated[
         list[str] | None,

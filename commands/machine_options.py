@@ -46,7 +46,7 @@ class MachineOptions(PlacementOptions):
             "--cache-type-k",
             metavar="TYPE",
             envvar="LLAMA_ARG_CACHE_TYPE_K",
-            help="Type of cached keys: f32, f16, bf16 or q8_0.",
+            help="Type of cached keys: f32, f16, bf16, q8_0, q5_1, q5_0, q4_1, q4_0 or iq4_nl.",
         ),
     ] = "f16"
     cache_type_v: Annotated[
@@ -56,7 +56,7 @@ class MachineOptions(PlacementOptions):
             "--cache-type-v",
             metavar="TYPE",
             envvar="LLAMA_ARG_CACHE_TYPE_V",
-            help="Type of cached values.",
+            help="Type of cached values, where they are no part of the keys.",
         ),
     ] = "f16"
     flash_attn: Annotated[
@@ -91,11 +91,14 @@ class MachineOptions(PlacementOptions):
     def check(self) -> None:
         """Raises UsageError, naming both, where options contradict each other."""
         attention = choose(self.flash_attn, "--flash-attn", ON_OFF_AUTO)
-        if attention == "off" and self.cache_type_v == "q8_0":
-            raise UsageError(
-                "-fa off and -ctv q8_0 contradict: quantized values need flash attention; leave "
-                "one of them"
-            )
+        if attention == "off":
+            from pyllama.kernels.cache_types import BLOCKS
+
+            if self.cache_type_v in BLOCKS:
+                raise UsageError(
+                    f"-fa off and -ctv {self.cache_type_v} contradict: quantized values need flash "
+                    "attention; leave one of them"
+                )
 
     def open(self, model: Model, *, context: int | None = None, sequences: int = 1) -> Session:
         """A session of these sizes, warmed up; what Session raises.

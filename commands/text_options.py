@@ -16,6 +16,7 @@ from pyllama.commands.prompt import argument_text
 from pyllama.errors import FileError, UsageError
 
 if TYPE_CHECKING:
+    from pyllama.commands.perf import Loading
     from pyllama.commands.results import Writer
     from pyllama.generation import Limits
     from pyllama.prompt_cache import PromptCache
@@ -126,16 +127,18 @@ class ResultOptions:
         if self.logprobs is not None and self.output_format is not Format.JSON:
             raise UsageError("--logprobs needs --output-format json, where they can be shown")
 
-    def writer(self, echo: str, about: dict[str, Any], tokenizer: Tokenizer, load: float) -> Writer:
+    def writer(
+        self, echo: str, about: dict[str, Any], tokenizer: Tokenizer, loading: Loading
+    ) -> Writer:
         """Where the events of the generation go.
 
-        echo: comes before the text; about: comes first in JSON; load: seconds that it took.
+        echo: comes before the text; about: comes first in JSON.
         """
         from pyllama.commands.results import JsonWriter, TextWriter
 
         if self.output_format is Format.TEXT:
             return TextWriter(echo)
-        return JsonWriter(tokenizer, about, load)
+        return JsonWriter(tokenizer, about, loading)
 
 
 @dataclass(frozen=True)

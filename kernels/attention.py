@@ -5,30 +5,26 @@ heads that share it, of all tokens of the tile, are its rows: each key and value
 converted once for all of them. Cells are taken ``SPAN`` at a time (Dao et al. 2022)::
 
     scores  [rows][SPAN]        one vector holds the scores of neighbouring cells
-    sums    [rows][head_dim]    values weighted so far; rescaled when a larger score turns up
+    sums    [rows][value_dim]   values weighted so far; rescaled when a larger score turns up
 
 So that many processors can share the few heads of one token, its cells may be split into ``parts``
 of ``PART_CELLS`` or more, each a task of its own. What they found is then merged. How cells are
 split depends on their number alone, so results do not depend on the number of threads::
 
-    found   [token][head][part][head_dim sums, largest score, sum of weights]
+    found   [token][head][part][value_dim sums, largest score, sum of weights]
+
+With ``latent`` the values are the first so many elements of the keys (see ``cache_layout``).
 """
 
 from __future__ import annotations
 
+from math import gcd
+
 from pyllama.kernels import score_changes
+from pyllama.kernels.cache_layout import CELL_MULTIPLE, CELLS, Head, sides_of
+from pyllama.kernels.cache_types import CACHE_TYPES
 from pyllama.kernels.functions import exp
 from pyllama.kernels.kernel import Array, Fields, kernel
-from pyllama.kernels.kv_cache import (
-    CACHE_TYPES,
-    CELL_MULTIPLE,
-    CELLS,
-    QUANTIZED_GROUP,
-    CacheType,
-    KeyBlock,
-    ValueCell,
-    head_place,
-)
 from pyllama.kernels.language import Builder, Pointer, Value
 from pyllama.kernels.prefetch import LINE_BYTES, prefetch_ahead
 from pyllama.kernels.rope import largest_vector
@@ -57,9 +53,9 @@ def parts_of(capacity: int, kv_heads: int) -> int:
     return max(1, min(-(-capacity // PART_CELLS), PART_TASKS // kv_heads))
 
 
-def found_bytes(tokens: int, heads: int, head_dim: int, parts: int) -> int:
+def found_bytes(tokens: int, heads: int, value_dim: int, parts: int) -> int:
     """Memory for what the parts of all tokens' heads find."""
-    return tokens * heads * parts * (head_dim + 2) * f32.bytes
+    return tokens * heads * parts * (value_dim + 2) * f32.bytes
 
 
 def row_tile(rows: int) -> int:
@@ -73,17 +69,17 @@ def tile_rows(tokens: int, heads_per_kv: int) -> int:
     return -(-rows // row_tile(rows)) * row_tile(rows)
 
 
-def scratch_bytes(tokens: int, heads_per_kv: int, head_dim: int) -> int:
+def scratch_bytes(tokens: int, heads_per_kv: int, head_dim: int, latent: int) -> int:
     """Scratch memory of a worker."""
-    rows = tile_rows(tokens, heads_per_kv)
-    return rows * (2 * head_dim + SPAN + OnlineSoftmax.FLOATS_PER_ROW) * f32.bytes
+    floats = head_dim + (latent or head_dim) + SPAN + OnlineSoftmax.FLOATS_PER_ROW
+    return tile_rows(tokens, heads_per_kv) * floats * f32.bytes
 
 
 @kernel(
     query=Array(f32),  # (tokens, kv_heads * heads_per_kv, head_dim)
     keys=Array(u8),  # the cache
     values=Array(u8),
-    out=Array(f32),  # as query
+    out=Array(f32),  # (tokens, kv_heads * heads_per_kv, value_dim)
     kv_heads=i64,
     capacity=i64,
     scale=f32,
@@ -100,6 +96,7 @@ def attend(
     task: Value,
     thread: Value,
     head_dim: int,
+    latent: int,
     heads_per_kv: int,
     tokens: int,
     parts: int,
@@ -117,17 +114,18 @@ def attend(
     begin, share = _split(k, step.positions[first].to(i64), last, a.window, parts)
     start = begin + part * share
     stop = k.min(start + share, last + 1)
-    key_cache, value_cache = CACHE_TYPES[key_type], CACHE_TYPES[value_type]
-    keys = head_place(a.keys, key_cache, a, slab, head, head_dim)
-    values = head_place(a.values, value_cache, a, slab, head, head_dim)
+    types = CACHE_TYPES[key_type], CACHE_TYPES[value_type]
+    keys, values = (side.head(slab, head) for side in sides_of(a, *types, head_dim, latent))
     with k.when(start < stop):
-        work = _Work(k, a, step, thread, head_dim, heads_per_kv, tile_rows(tokens, heads_per_kv))
+        rows = tile_rows(tokens, heads_per_kv)
+        work = _Work(k, a, step, thread, head_dim, latent or head_dim, heads_per_kv, rows)
+        score = work.score_latents if latent else work.score
         work.load_queries(first, count, head, part if has_sinks else None)
         with k.loop(start, stop, SPAN) as cell:
             cells = k.min(stop - cell, k.const(i64, SPAN))
-            work.score(key_cache, keys, cell, cells)
+            score(keys, cell, cells)
             work.weigh(first, count, cell, cells, change, head)
-            work.add_values(value_cache, values, cell, cells)
+            work.add_values(values, cell, cells)
         if parts == 1:
             work.write(first, count, head)
         else:
@@ -151,34 +149,34 @@ def _split(
 
 @kernel(
     found=Array(f32),
-    out=Array(f32),  # (tokens, heads, head_dim)
+    out=Array(f32),  # (tokens, heads, value_dim)
     heads=i64,
     window=i64,
 )
 def merge_parts(
-    k: Builder, a: Fields, step: Fields, *, task: Value, thread: Value, head_dim: int, parts: int
+    k: Builder, a: Fields, step: Fields, *, task: Value, thread: Value, value_dim: int, parts: int
 ) -> None:
     """What the parts of one head of one token found becomes its output, if there are several."""
-    lanes = largest_vector(k, head_dim)
+    lanes = largest_vector(k, value_dim)
     position = step.positions[task // a.heads].to(i64)
     begin, share = _split(k, position, position, a.window, parts)
     used = (position - begin) // share + 1
-    found = a.found.at(task * (parts * (head_dim + 2)))
+    found = a.found.at(task * (parts * (value_dim + 2)))
     with k.when(used > 1):
         largest = k.variable(k.const(f32, LOWEST))
         with k.loop(used) as part:
-            largest.value = k.max(largest.value, found[part * (head_dim + 2) + head_dim])
+            largest.value = k.max(largest.value, found[part * (value_dim + 2) + value_dim])
         total = k.variable(k.zero(f32))
-        out = a.out.at(task * head_dim)
+        out = a.out.at(task * value_dim)
         with k.loop(used) as part:
-            sums = found.at(part * (head_dim + 2))
-            weight = exp(k, sums[head_dim] - largest.value)
-            total.value = k.fma(sums[head_dim + 1], weight, total.value)
-            with k.loop(0, head_dim, lanes) as i:
+            sums = found.at(part * (value_dim + 2))
+            weight = exp(k, sums[value_dim] - largest.value)
+            total.value = k.fma(sums[value_dim + 1], weight, total.value)
+            with k.loop(0, value_dim, lanes) as i:
                 before = k.select(part > 0, out.load(i, lanes), k.zero(f32 * lanes))
                 out.store(i, k.fma(sums.load(i, lanes), k.splat(weight, lanes), before))
         inverse = 1.0 / total.value
-        with k.loop(0, head_dim, lanes) as i:
+        with k.loop(0, value_dim, lanes) as i:
             out.store(i, out.load(i, lanes) * inverse)
 
 
@@ -192,23 +190,23 @@ class _Work:
         step: Fields,
         thread: Value,
         head_dim: int,
+        value_dim: int,
         heads_per_kv: int,
         rows: int,
     ) -> None:
         self.k, self.a, self.step = k, a, step
-        self.head_dim, self.heads_per_kv, self.rows = head_dim, heads_per_kv, rows
-        self.row_tile = row_tile(rows)
-        self.lanes = largest_vector(k, head_dim)
+        self.head_dim, self.value_dim = head_dim, value_dim
+        self.heads_per_kv, self.rows, self.row_tile = heads_per_kv, rows, row_tile(rows)
+        self.lanes, self.value_lanes = (largest_vector(k, dim) for dim in (head_dim, value_dim))
         memory = step.scratch.at(thread * step.scratch_stride).of(f32)
         self.query = memory
         self.sums = memory.at(rows * head_dim)
-        self.scores = self.sums.at(rows * head_dim)
+        self.scores = self.sums.at(rows * value_dim)
         self.softmax = OnlineSoftmax(k, self.scores.at(rows * SPAN), rows)
 
     def place(self, token: Value, head: Value, r: Value) -> Value:
-        """Where a query head of a token stands in ``query`` and ``out``."""
-        heads = self.a.kv_heads * self.heads_per_kv
-        return (token * heads + head * self.heads_per_kv + r) * self.head_dim
+        """Which query head of all tokens this one is."""
+        return token * (self.a.kv_heads * self.heads_per_kv) + head * self.heads_per_kv + r
 
     def load_queries(self, first: Value, count: Value, head: Value, part: Value | None) -> None:
         """Scaled queries; rows beyond the tile's tokens keep what they hold, which is not read.
@@ -217,77 +215,76 @@ class _Work:
         """
         k = self.k
         with k.loop(count) as t, k.loop(self.heads_per_kv) as r:
-            source = self.a.query.at(self.place(first + t, head, r))
+            source = self.a.query.at(self.place(first + t, head, r) * self.head_dim)
             row = t * self.heads_per_kv + r
             with k.loop(0, self.head_dim, self.lanes) as i:
                 x = source.load(i, self.lanes) * self.a.scale
                 self.query.store(row * self.head_dim + i, x)
-                self.sums.store(row * self.head_dim + i, k.zero(x.type))
+            with k.loop(0, self.value_dim, self.value_lanes) as i:
+                self.sums.store(row * self.value_dim + i, k.zero(f32 * self.value_lanes))
             sink = None
             if part is not None:
                 sink = self.a.sinks[head * self.heads_per_kv + r]
                 sink = k.select(part.equals(0), sink, k.const(f32, LOWEST))
             self.softmax.start(row, sink)
 
-    def score(self, type: CacheType, keys: Pointer, cell: Value, cells: Value) -> None:
-        """Scores of every row with ``cells`` cells from ``cell`` on, some vectors at a time."""
+    def score(self, keys: Head, cell: Value, cells: Value) -> None:
+        """Scores of every row with ``cells`` cells from ``cell`` on, some blocks at a time."""
         k, tile = self.k, self.row_tile
-        lanes = min(CELLS, k.f32_lanes)
-        vectors = min(ACCUMULATORS // tile, CELL_MULTIPLE // lanes)
-        blocks = max(1, vectors * lanes // CELLS)
-        places = [(block, part) for block in range(blocks) for part in range(0, CELLS, lanes)]
+        vectors = CELLS // min(CELLS, k.f32_lanes)
+        blocks = max(1, min(ACCUMULATORS // (tile * vectors), CELL_MULTIPLE // CELLS))
         with k.loop(0, cells, blocks * CELLS) as c, k.loop(0, self.rows, tile) as row:
-            keys_of = [
-                KeyBlock(type, keys, cell + c + b * CELLS, self.head_dim) for b in range(blocks)
-            ]
-            for first in range(0, len(places), vectors):
-                columns = [(keys_of[b], part) for b, part in places[first : first + vectors]]
-                scores = self._products(type, columns, row, lanes)
-                for (b, part), column in zip(places[first : first + vectors], scores, strict=True):
-                    for r, score in enumerate(column):
-                        place = (row + r) * SPAN + c + (b * CELLS + part)
-                        self.scores.store(place, score)
+            places = [keys.at(cell + c + b * CELLS) for b in range(blocks)]
+            for b, column in enumerate(self._products(keys, places, row)):
+                for r, score in enumerate(column):
+                    self.scores.store((row + r) * SPAN + c + b * CELLS, score)
 
-    def _products(
-        self, type: CacheType, columns: list[tuple[KeyBlock, int]], row: Value, lanes: int
-    ) -> list[list[Value]]:
-        """Products of the rows of a tile with some vectors of keys."""
-        k = self.k
-        group = QUANTIZED_GROUP if type.is_quantized else self.head_dim
-        scores = [[k.zero(f32 * lanes)] * self.row_tile for _ in columns]
-        for g in range(self.head_dim // group):
-            sums = self._sums(type, columns, row, lanes, range(g * group, (g + 1) * group))
-            for (block, part), column, of_group in zip(columns, scores, sums, strict=True):
-                if type.is_quantized:
-                    scale = block.scales.load(g * CELLS + part, lanes).to(f32)
-                    of_group = [total * scale for total in of_group]
-                column[:] = [a + b for a, b in zip(column, of_group, strict=True)]
-        return scores
-
-    def _sums(
-        self,
-        type: CacheType,
-        columns: list[tuple[KeyBlock, int]],
-        row: Value,
-        lanes: int,
-        elements: range,
-    ) -> list[list[Value]]:
-        """The same over some elements of the heads, as they are stored."""
-        k, tile = self.k, self.row_tile
-        blocks = {id(block): block for block, _ in columns}.values()
-        sums = [[k.variable(k.zero(f32 * lanes)) for _ in range(tile)] for _ in columns]
-        unroll = max(1, LINE_BYTES // (CELLS * type.element.bytes))
-        with k.loop(elements.start, elements.stop, unroll) as start:
-            for block in blocks:
-                place = block.elements.at(start * CELLS).of(u8)
-                prefetch_ahead(k, place, unroll * CELLS * type.element.bytes)
-            for i in (start + u for u in range(unroll)):
-                keys = [type.read(k, b.elements.load(i * CELLS + p, lanes)) for b, p in columns]
-                for r in range(tile):
-                    q = k.splat(self.query[(row + r) * self.head_dim + i], lanes)
-                    for key, column in zip(keys, sums, strict=True):
-                        column[r].value = k.fma(key, q, column[r].value)
+    def _products(self, keys: Head, places: list[Pointer], row: Value) -> list[list[Value]]:
+        """Products of the rows of a tile with some blocks of keys: (CELLS,) of each."""
+        k, type, tile = self.k, keys.type, range(self.row_tile)
+        sums = [[k.variable(k.zero(f32 * CELLS)) for _ in tile] for _ in places]
+        n = type.groups(self.head_dim)
+        with k.loop(n) as g:
+            groups = [type.keys(k, place, g, self.head_dim) for place in places]
+            query = self.query.at(row * self.head_dim + g * (self.head_dim // n))
+            rows = groups[0].rows
+            unroll = gcd(type.unroll, rows)
+            with k.loop(0, rows, unroll) as at:
+                for group in groups:
+                    prefetch_ahead(k, group.place(at), unroll * type.row_bytes)
+                for ahead in range(unroll):
+                    loaded = [group.load(at, ahead) for group in groups]
+                    for part, elements in enumerate(zip(*loaded, strict=True)):
+                        element = at + (ahead + part * rows)
+                        for r in tile:
+                            q = k.splat(query[element + r * self.head_dim], CELLS)
+                            for key, column in zip(elements, sums, strict=True):
+                                column[r].value = k.fma(key, q, column[r].value)
         return [[total.value for total in column] for column in sums]
+
+    def score_latents(self, keys: Head, cell: Value, cells: Value) -> None:
+        """The same where every cell's elements stand together, some cells at a time."""
+        k, tile, type = self.k, self.row_tile, keys.type
+        group = max(self.lanes, type.group)
+        parts = range(0, group, self.lanes)
+        n = ACCUMULATORS // tile
+        with k.loop(0, cells, n) as c:
+            places = [keys.at(cell + c + i) for i in range(n)]
+            with k.loop(0, n * type.head_bytes(self.head_dim), LINE_BYTES) as byte:
+                prefetch_ahead(k, places[0].at(byte), LINE_BYTES)
+            with k.loop(0, self.rows, tile) as row:
+                sums = [[k.variable(k.zero(f32 * self.lanes)) for _ in range(tile)] for _ in places]
+                with k.loop(0, self.head_dim, group) as start:
+                    for part in parts:
+                        latents = [type.values(k, p, start, part, self.lanes) for p in places]
+                        for r in range(tile):
+                            at = (row + r) * self.head_dim + start + part
+                            query = self.query.load(at, self.lanes)
+                            for latent, of_cell in zip(latents, sums, strict=True):
+                                of_cell[r].value = k.fma(latent, query, of_cell[r].value)
+                for i, of_cell in enumerate(sums):
+                    for r, total in enumerate(of_cell):
+                        self.scores[(row + r) * SPAN + c + i] = total.value.sum()
 
     def weigh(
         self, first: Value, count: Value, cell: Value, cells: Value, change: str, head: Value
@@ -308,56 +305,48 @@ class _Work:
                 changed = score_change(k, self.a, change, query_head, position)
                 self.softmax.weigh(row, scores, cells, cell, position, window, store, changed)
 
-    def add_values(self, type: CacheType, values: Pointer, cell: Value, cells: Value) -> None:
+    def add_values(self, values: Head, cell: Value, cells: Value) -> None:
         """Add the weighted values of the cells to the sums."""
-        k, lanes, dim, tile = self.k, self.lanes, self.head_dim, self.row_tile
-        vectors = max(
-            v for v in (1, 2, 4, 8) if v * tile <= ACCUMULATORS and dim % (v * lanes) == 0
+        k, type, dim, tile = self.k, values.type, self.value_dim, self.row_tile
+        span = max(
+            n * self.value_lanes
+            for n in (1, 2, 4, 8)
+            if n * tile <= ACCUMULATORS and dim % (n * self.value_lanes) == 0
         )
-        span = vectors * lanes
-        with k.loop(0, self.rows, tile) as row, k.loop(0, dim, span) as start:
-            places = [self.sums.at((row + r) * dim + start) for r in range(tile)]
-            sums = [
-                [k.variable(p.load(v * lanes, lanes) * self.softmax.rescale[row + r])
-                 for v in range(vectors)]
-                for r, p in enumerate(places)
-            ]  # fmt: skip
-            with k.loop(cells) as c:
-                value = ValueCell(type, values, cell + c, dim)
-                place = value.elements.at(start).of(u8)
-                prefetch_ahead(k, place, span * type.element.bytes)
-                loaded = []
-                for v in range(vectors):
-                    at = start + v * lanes
-                    x = type.read(k, value.elements.load(at, lanes))
-                    if type.is_quantized:
-                        x = x * value.scales[at // QUANTIZED_GROUP].to(f32)
-                    loaded.append(x)
-                for r, row_sums in enumerate(sums):
-                    w = k.splat(self.scores[(row + r) * SPAN + c], lanes)
-                    for x, total in zip(loaded, row_sums, strict=True):
-                        total.value = k.fma(w, x, total.value)
-            for place, row_sums in zip(places, sums, strict=True):
-                for v, total in enumerate(row_sums):
-                    place.store(v * lanes, total.value)
+        group = max(span, type.group)
+        with k.loop(0, self.rows, tile) as row, k.loop(0, dim, group) as start:
+            for part in range(0, group, span):
+                places = [self.sums.at((row + r) * dim + start + part) for r in range(tile)]
+                sums = [
+                    k.variable(place.load(0, span) * self.softmax.rescale[row + r])
+                    for r, place in enumerate(places)
+                ]
+                with k.loop(cells) as c:
+                    place = values.at(cell + c)
+                    prefetch_ahead(k, place.at(type.head_bytes(start)), type.head_bytes(group))
+                    x = type.values(k, place, start, part, span)
+                    for r, total in enumerate(sums):
+                        total.value = k.fma(self.scores[(row + r) * SPAN + c], x, total.value)
+                for place, total in zip(places, sums, strict=True):
+                    place.store(0, total.value)
 
     def write_found(self, first: Value, count: Value, head: Value, part: Value, parts: int) -> None:
         """Keep the sums as they are, with the largest score and the sum of the weights."""
-        k, dim = self.k, self.head_dim
+        k, dim, lanes = self.k, self.value_dim, self.value_lanes
         with k.loop(count) as t, k.loop(self.heads_per_kv) as r:
             row = t * self.heads_per_kv + r
-            place = self.place(first + t, head, r) // dim
+            place = self.place(first + t, head, r)
             found = self.a.found.at((place * parts + part) * (dim + 2))
-            with k.loop(0, dim, self.lanes) as i:
-                found.store(i, self.sums.load(row * dim + i, self.lanes))
+            with k.loop(0, dim, lanes) as i:
+                found.store(i, self.sums.load(row * dim + i, lanes))
             found[dim], found[dim + 1] = self.softmax.largest[row], self.softmax.total[row]
 
     def write(self, first: Value, count: Value, head: Value) -> None:
         """Divide by the sum of the weights."""
-        k = self.k
+        k, dim, lanes = self.k, self.value_dim, self.value_lanes
         with k.loop(count) as t, k.loop(self.heads_per_kv) as r:
             row = t * self.heads_per_kv + r
-            out = self.a.out.at(self.place(first + t, head, r))
+            out = self.a.out.at(self.place(first + t, head, r) * dim)
             inverse = 1.0 / self.softmax.total[row]
-            with k.loop(0, self.head_dim, self.lanes) as i:
-                out.store(i, self.sums.load(row * self.head_dim + i, self.lanes) * inverse)
+            with k.loop(0, dim, lanes) as i:
+                out.store(i, self.sums.load(row * dim + i, lanes) * inverse)

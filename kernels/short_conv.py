@@ -8,8 +8,8 @@ input at position ``i``, so that a sequence can be cut off anywhere::
 
 from __future__ import annotations
 
+from pyllama.kernels.cache_types import NUMBERS
 from pyllama.kernels.kernel import Array, Fields, kernel
-from pyllama.kernels.kv_cache import CACHE_TYPES
 from pyllama.kernels.language import Builder, Value
 from pyllama.kernels.types import f32, i64, u8
 
@@ -24,7 +24,7 @@ def conv_store(
     k: Builder, a: Fields, step: Fields, *, task: Value, thread: Value, type: str
 ) -> None:
     """Keep the convolution's input: the first part of a row times the third. One task a token."""
-    cache = CACHE_TYPES[type]
+    cache = NUMBERS[type]
     place = step.slabs[task].to(i64) * a.capacity + step.positions[task].to(i64)
     cells = a.cells.of(cache.element).at(place * a.width)
     gate = a.x.at(task * 3 * a.width)
@@ -48,7 +48,7 @@ def short_conv(
     k: Builder, a: Fields, step: Fields, *, task: Value, thread: Value, type: str, taps: int
 ) -> None:
     """The second part of a row times the convolution of the cells. One task a token."""
-    cache = CACHE_TYPES[type]
+    cache = NUMBERS[type]
     position = step.positions[task].to(i64)
     slab = a.cells.of(cache.element).at(step.slabs[task].to(i64) * a.capacity * a.width)
     gate, out = a.x.at((task * 3 + 1) * a.width), a.out.at(task * a.width)

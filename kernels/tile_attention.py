@@ -10,27 +10,21 @@ all rows::
     scores  [rows][SPAN]                                               f32
     weights [tile of rows][SPAN / 32][16 rows][32 cells]               bf16  left operand
     values  [tile of elements][SPAN / 32][16 pairs of cells][16][2]    bf16  right operand
-    sums    [rows][head_dim]                                           f32
+    sums    [rows][value_dim]                                          f32
 """
 
 from __future__ import annotations
 
 from pyllama.kernels import amx, score_changes
 from pyllama.kernels.amx import BLOCK, DEPTH, EDGE
+from pyllama.kernels.cache_layout import CELLS, Head, sides_of
+from pyllama.kernels.cache_types import CACHE_TYPES
 from pyllama.kernels.kernel import Array, Fields, kernel
-from pyllama.kernels.kv_cache import (
-    CACHE_TYPES,
-    CELLS,
-    QUANTIZED_GROUP,
-    CacheType,
-    KeyBlock,
-    ValueCell,
-    head_place,
-)
 from pyllama.kernels.language import Builder, Pointer, Value
 from pyllama.kernels.score_changes import score_change
 from pyllama.kernels.softmax import OnlineSoftmax
-from pyllama.kernels.types import f32, i64, u8, u16
+from pyllama.kernels.transpose import transpose
+from pyllama.kernels.types import f32, i64, u8, u16, u32
 
 SPAN = 128
 """Cells taken at a time."""
@@ -48,11 +42,11 @@ def _rows(tokens: int, heads_per_kv: int) -> int:
     return -(-tokens * heads_per_kv // BLOCK) * BLOCK
 
 
-def scratch_bytes(tokens: int, heads_per_kv: int, head_dim: int) -> int:
+def scratch_bytes(tokens: int, heads_per_kv: int, head_dim: int, latent: int) -> int:
     """Scratch memory of a worker."""
-    rows = _rows(tokens, heads_per_kv)
-    halves = rows * (head_dim + SPAN) + 2 * SPAN * head_dim
-    singles = rows * (SPAN + head_dim + OnlineSoftmax.FLOATS_PER_ROW)
+    rows, value_dim = _rows(tokens, heads_per_kv), latent or head_dim
+    halves = rows * (head_dim + SPAN) + SPAN * (head_dim + value_dim)
+    singles = rows * (SPAN + value_dim + OnlineSoftmax.FLOATS_PER_ROW)
     return halves * 2 + singles * f32.bytes
 
 
@@ -60,7 +54,7 @@ def scratch_bytes(tokens: int, heads_per_kv: int, head_dim: int) -> int:
     query=Array(f32),  # (tokens, kv_heads * heads_per_kv, head_dim)
     keys=Array(u8),  # the cache
     values=Array(u8),
-    out=Array(f32),  # as query
+    out=Array(f32),  # (tokens, kv_heads * heads_per_kv, value_dim)
     kv_heads=i64,
     capacity=i64,
     scale=f32,
@@ -76,6 +70,7 @@ def tile_attend(
     task: Value,
     thread: Value,
     head_dim: int,
+    latent: int,
     heads_per_kv: int,
     tokens: int,
     key_type: str,
@@ -87,18 +82,19 @@ def tile_attend(
     tile, head = task // a.kv_heads, task % a.kv_heads
     first, count = (step.tiles[tile * 2 + i].to(i64) for i in range(2))
     slab = step.slabs[first].to(i64)
-    work = _Work(k, a, step, thread, head_dim, heads_per_kv, tokens, first, count, head)
+    dims = (head_dim, latent or head_dim)
+    work = _Work(k, a, step, thread, dims, heads_per_kv, tokens, first, count, head)
     work.load_queries(has_sinks)
     last = step.positions[first + count - 1].to(i64)
     oldest = k.max(step.positions[first].to(i64) - a.window + 1, 0)
-    key_cache, value_cache = CACHE_TYPES[key_type], CACHE_TYPES[value_type]
-    keys = head_place(a.keys, key_cache, a, slab, head, head_dim)
-    values = head_place(a.values, value_cache, a, slab, head, head_dim)
+    types = CACHE_TYPES[key_type], CACHE_TYPES[value_type]
+    keys, values = (side.head(slab, head) for side in sides_of(a, *types, head_dim, latent))
+    arrange_keys = work.arrange_latents if latent else work.arrange_keys
     amx.start(k)
     with k.loop(oldest // BLOCK * BLOCK, last + 1, SPAN) as cell:
         cells = k.min(last + 1 - cell, k.const(i64, SPAN))
-        work.arrange_keys(key_cache, keys, cell, cells)
-        work.arrange_values(value_cache, values, cell, cells)
+        arrange_keys(keys, cell, cells)
+        work.arrange_values(values, cell, cells)
         work.score(cells)
         work.weigh(cell, change)
         work.add_values(cells)
@@ -115,7 +111,7 @@ class _Work:
         a: Fields,
         step: Fields,
         thread: Value,
-        head_dim: int,
+        dims: tuple[int, int],
         heads_per_kv: int,
         tokens: int,
         first: Value,
@@ -124,22 +120,23 @@ class _Work:
     ) -> None:
         self.k, self.a, self.step = k, a, step
         self.first, self.count, self.head = first, count, head
-        self.dim, self.heads_per_kv = head_dim, heads_per_kv
+        self.dim, self.value_dim = dims
+        self.heads_per_kv = heads_per_kv
         rows = _rows(tokens, heads_per_kv)
         self.live_rows = count * heads_per_kv
         memory = step.scratch.at(thread * step.scratch_stride).of(u16)
         self.query = memory
-        self.keys = self.query.at(rows * head_dim)
-        self.values = self.keys.at(SPAN * head_dim)
-        self.weights = self.values.at(SPAN * head_dim)
+        self.keys = self.query.at(rows * self.dim)
+        self.values = self.keys.at(SPAN * self.dim)
+        self.weights = self.values.at(SPAN * self.value_dim)
         self.scores = self.weights.at(rows * SPAN).of(f32)
         self.sums = self.scores.at(rows * SPAN)
-        self.softmax = OnlineSoftmax(k, self.sums.at(rows * head_dim), rows)
+        self.softmax = OnlineSoftmax(k, self.sums.at(rows * self.value_dim), rows)
 
     def place(self, t: Value, r: Value) -> Value:
-        """Where a query head of a token stands in ``query`` and ``out`` of the kernel."""
+        """Which query head of all tokens this one is."""
         heads = self.a.kv_heads * self.heads_per_kv
-        return ((self.first + t) * heads + self.head * self.heads_per_kv + r) * self.dim
+        return (self.first + t) * heads + self.head * self.heads_per_kv + r
 
     def left(self, matrix: Pointer, row: Value, depth: int) -> Pointer:
         """Where a row of a left operand of ``depth`` elements begins."""
@@ -149,43 +146,51 @@ class _Work:
         """Scaled queries; rows without a token keep what they hold, which nobody reads."""
         k = self.k
         with k.loop(self.count) as t, k.loop(self.heads_per_kv) as r:
-            source = self.a.query.at(self.place(t, r))
+            source = self.a.query.at(self.place(t, r) * self.dim)
             row = t * self.heads_per_kv + r
             target = self.left(self.query, row, self.dim)
             for i in range(0, self.dim, DEPTH):
                 x = source.load(i, DEPTH) * self.a.scale
                 target.store(i * EDGE, k.isa.f32_to_bf16(k, x))
-                self.sums.store(row * self.dim + i, k.zero(f32 * DEPTH))
+            for i in range(0, self.value_dim, DEPTH):
+                self.sums.store(row * self.value_dim + i, k.zero(f32 * DEPTH))
             sink = self.a.sinks[self.head * self.heads_per_kv + r] if has_sinks else None
             self.softmax.start(row, sink)
 
-    def arrange_keys(self, type: CacheType, keys: Pointer, cell: Value, cells: Value) -> None:
+    def arrange_keys(self, keys: Head, cell: Value, cells: Value) -> None:
         """16 cells of keys at a time, pairs of elements side by side."""
-        k, dim = self.k, self.dim
-        with k.loop(0, cells, CELLS) as c:
-            block = KeyBlock(type, keys, cell + c, dim)
-            tile = self.keys.at(c * dim)
-            with k.loop(0, dim, 2) as i:
-                pair = []
-                for element in (i, i + 1):
-                    x = type.read(k, block.elements.load(element * CELLS, CELLS))
-                    if type.is_quantized:
-                        group = element // QUANTIZED_GROUP
-                        x = x * block.scales.load(group * CELLS, CELLS).to(f32)
-                    pair.append(x)
-                amx.store_pairs(k, pair, tile.at(i * EDGE))
+        k, type, n = self.k, keys.type, keys.type.groups(self.dim)
+        with k.loop(0, cells, CELLS) as c, k.loop(n) as g:
+            group = type.keys(k, keys.at(cell + c), g, self.dim)
+            tile = self.keys.at(c * self.dim + g * (self.dim // n * EDGE))
+            with k.loop(0, group.rows, type.unroll) as row:
+                loaded = [group.load(row, ahead) for ahead in range(type.unroll)]
+                for ahead in range(0, type.unroll, 2):
+                    for part, pair in enumerate(zip(*loaded[ahead : ahead + 2], strict=True)):
+                        element = row + (ahead + part * group.rows)
+                        amx.store_pairs(k, pair, tile.at(element * EDGE))
 
-    def arrange_values(self, type: CacheType, values: Pointer, cell: Value, cells: Value) -> None:
+    def arrange_latents(self, keys: Head, cell: Value, cells: Value) -> None:
+        """The same where every cell's elements stand together: pairs of them are transposed."""
+        k, type = self.k, keys.type
+        with k.loop(0, cells, CELLS) as c, k.loop(0, self.dim, DEPTH) as start:
+            places = [keys.at(cell + c + i) for i in range(CELLS)]
+            latents = [type.values(k, place, start, 0, DEPTH) for place in places]
+            pairs = [k.isa.f32_to_bf16(k, x).bits_as(u32 * EDGE) for x in latents]
+            tile = self.keys.at(c * self.dim + start * EDGE).of(u32)
+            for i, pairs_of_cells in enumerate(transpose(k, pairs)):
+                tile.store(i * EDGE, pairs_of_cells)
+
+    def arrange_values(self, values: Head, cell: Value, cells: Value) -> None:
         """Two cells of values at a time, side by side; cells that nobody filled count as zero."""
-        k, dim = self.k, self.dim
+        k, type = self.k, values.type
         with k.loop(0, (cells + (DEPTH - 1)) // DEPTH * DEPTH, 2) as c:
-            for start in range(0, dim, EDGE):
+            for start in range(0, self.value_dim, EDGE):
+                whole = start // type.group * type.group
                 pair = []
                 for side in range(2):
-                    row = ValueCell(type, values, cell + c + side, dim)
-                    x = type.read(k, row.elements.load(start, EDGE))
-                    if type.is_quantized:
-                        x = x * row.scales[start // QUANTIZED_GROUP].to(f32)
+                    place = values.at(cell + c + side)
+                    x = type.values(k, place, whole, start - whole, EDGE)
                     filled = k.splat(c + side < cells, EDGE)
                     pair.append(k.select(filled, x, k.zero(x.type)))
                 tile = self.values.at(start * SPAN)
@@ -208,7 +213,7 @@ class _Work:
 
     def weigh(self, cell: Value, change: str) -> None:
         """Scores become weights, and what was summed so far is scaled down where it must be."""
-        k, dim = self.k, self.dim
+        k, dim = self.k, self.value_dim
         with k.loop(self.count) as t:
             position = self.step.positions[self.first + t].to(i64)
             with k.loop(self.heads_per_kv) as r:
@@ -232,7 +237,7 @@ class _Work:
 
     def add_values(self, cells: Value) -> None:
         """Add the weighted values of the cells to the sums."""
-        k, dim = self.k, self.dim
+        k, dim = self.k, self.value_dim
         steps = (cells + (DEPTH - 1)) // DEPTH
         tile = EDGE * SPAN
         with k.loop(0, dim, BLOCK) as start, k.loop(0, self.live_rows, BLOCK) as row:
@@ -252,7 +257,7 @@ class _Work:
         k = self.k
         with k.loop(self.count) as t, k.loop(self.heads_per_kv) as r:
             row = t * self.heads_per_kv + r
-            out = self.a.out.at(self.place(t, r))
+            out = self.a.out.at(self.place(t, r) * self.value_dim)
             inverse = 1.0 / self.softmax.total[row]
-            for i in range(0, self.dim, EDGE):
-                out.store(i, self.sums.load(row * self.dim + i, EDGE) * inverse)
+            for i in range(0, self.value_dim, EDGE):
+                out.store(i, self.sums.load(row * self.value_dim + i, EDGE) * inverse)

@@ -14,7 +14,8 @@ from pyllama.errors import CapacityError, UsageError
 from pyllama.graph import ops
 from pyllama.graph.graph import Graph
 from pyllama.graph.mode import CacheLayout
-from pyllama.kernels.kv_cache import CACHE_TYPES, CELL_MULTIPLE, CELLS, QUANTIZED_GROUP
+from pyllama.kernels.cache_layout import CELL_MULTIPLE, CELLS
+from pyllama.kernels.cache_types import CACHE_TYPES
 from pyllama.models.config import RopeConfig
 from pyllama.models.rope_table import depends_on_length, rope_table
 
@@ -66,20 +67,27 @@ class KVCache:
         self._layout = layout
         for op in (node.op for node in graph.nodes):
             if isinstance(op, ops.Attention):
-                for kind, type in (("keys", layout.key_type), ("values", layout.value_type)):
-                    self._add(kind, op.layer, type, op.kv_heads, op.head_dim)
+                self._check(layout.key_type, op.value_dim)
+                self._add("keys", op.layer, layout.key_type, op.kv_heads, op.head_dim)
+                if not op.latent:
+                    self._add("values", op.layer, layout.value_type, op.kv_heads, op.head_dim)
             elif isinstance(op, ops.ShortConv):
                 self._add("conv", op.layer, layout.conv_type, 1, op.weight.shape[0])
 
     def _add(self, kind: str, layer: int, type: str, heads: int, head_dim: int) -> None:
-        if CACHE_TYPES[type].is_quantized and head_dim % QUANTIZED_GROUP:
-            raise UsageError(
-                f"a {type} cache needs heads of a multiple of {QUANTIZED_GROUP} elements, "
-                f"this model's have {head_dim}; use f16"
-            )
+        self._check(type, head_dim)
         n_bytes = self._layout.layer_bytes(type, heads, head_dim)
         self._memory[kind, str(layer)] = zeros(n_bytes, f"a cache of {kind}", sparse=True)
         self._heads[kind, str(layer)] = heads
+
+    @staticmethod
+    def _check(type: str, elements: int) -> None:
+        group = CACHE_TYPES[type].group
+        if elements % group:
+            raise UsageError(
+                f"a {type} cache needs heads of a multiple of {group} elements, "
+                f"this model's have {elements}; use f16"
+            )
 
     def address(self, kind: str, layer: str) -> int:
         """Where the ``keys`` or ``values`` of a layer begin, or what it convolves, ``conv``."""

@@ -3,7 +3,7 @@
 The file, little-endian::
 
     magic         8 bytes   "pyllamaP"
-    version       u32       1
+    version       u32       2
     tokens        u32       n
     fingerprint   32 bytes  SHA-256 over model and cache types: whose keys and values these are
     digest        32 bytes  SHA-256 over all that follows
@@ -27,7 +27,7 @@ import numpy as np
 
 from pyllama.errors import FileError
 from pyllama.gguf.atomic import AtomicFile
-from pyllama.kernels.kv_cache import CELLS
+from pyllama.kernels.cache_layout import CELLS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from pyllama.session import Session
 
 MAGIC = b"pyllamaP"
-VERSION = 1
+VERSION = 2
 _HEAD = struct.Struct("<8sII32s32s")
 _REMEDY = "delete it, or name another file"
 

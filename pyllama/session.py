@@ -45,10 +45,10 @@ class Session:
         """Allocate memory and compile what is not compiled yet.
 
         context: positions that each of ``sequences`` may have. batch, ubatch: tokens that are
-        handed over and computed at a time. cache_type: ``f32``, ``f16``, ``bf16`` or ``q8_0``, for
-        keys, and for values unless ``cache_type_v`` differs. threads: by default as many as suit
-        the machine; for steps of several tokens ``threads_batch``, by default the same. placements:
-        which CPUs the threads of either kind of step run on.
+        handed over and computed at a time. cache_type: one of ``CACHE_TYPES``, for keys, and for
+        values unless ``cache_type_v`` differs. threads: by default as many as suit the machine; for
+        steps of several tokens ``threads_batch``, by default the same. placements: which CPUs the
+        threads of either kind of step run on.
 
         Raises UsageError for sizes out of range, CapacityError when there is not enough memory.
         """

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from models.cases import CASES
 from models.tiny import write_tiny
 
+from pyllama import builtin
 from pyllama.errors import FileError, UsageError
+from pyllama.kernels.cache_types import BLOCKS
 from pyllama.model import Model
 from pyllama.prompt_cache import PromptCache
 from pyllama.session import Session
@@ -24,8 +27,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
     return Model.load(path)
 
 
-def evaluated(model: Model, tokens: list[int], **sizes: int) -> Session:
-    session = Session(model, context=128, **sizes)
+def evaluated(model: Model, tokens: list[int], **options: Any) -> Session:
+    session = Session(model, context=128, **options)
     session.evaluate(tokens)
     return session
 
@@ -42,6 +45,21 @@ def test_a_session_goes_on_as_if_it_had_read_the_text(
     assert session.n_past == count
     expected = evaluated(model, TOKENS[:count]).evaluate([2])
     np.testing.assert_allclose(session.evaluate([2]), expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("cache_type", BLOCKS)
+def test_quantized_keys_and_values(tmp_path: Path, cache_type: str) -> None:
+    model = Model.load(builtin.path())
+    cache, types = PromptCache(tmp_path / "cache"), {"cache_type": cache_type}
+    cache.save(evaluated(model, TOKENS, **types), TOKENS)
+    session = Session(model, context=64, **types)
+    assert cache.restore(session, [*TOKENS[:40], 2]) == 40
+    expected = evaluated(model, TOKENS, **types)
+    expected.truncate(40)
+    assert (session.evaluate([2]) == expected.evaluate([2])).all()
+    other = Session(model, context=64, cache_type=cache_type, cache_type_v="f16")
+    with pytest.raises(FileError, match="of other cache types"):
+        cache.restore(other, TOKENS)
 
 
 def test_a_file_that_holds_more_than_the_context(model: Model, tmp_path: Path) -> None:

@@ -62,6 +62,31 @@ class IQ4_NL(_Table):
         pack(k, codes, task.out, "qs", GROUP, bits=4, run=16)
 
 
+class OneTryIQ4_NL(Encoder):
+    """IQ4_NL without a search, as ggml encodes what a step computes.
+
+    The value of largest magnitude gets code 0; the scale then fits the codes best, large values
+    counting more.
+    """
+
+    type = TensorType.IQ4_NL
+    takes_importance = False
+
+    def encode(self, task: Task) -> None:
+        """See the class."""
+        k, values, codes = task.k, task.values, task.scratch.column(u8, GROUP)
+        peak = largest(k, values, GROUP)
+        inverse = where(k.abs(peak) >= float(TINY), splat(k, _VALUES[0]) / peak)
+        _code(k, values, codes, inverse)
+
+        def terms(i: Value) -> Sequence[Value]:
+            return _along_and_power(k, values[i], values[i] * values[i], inverse)
+
+        along, power = summed(k, GROUP, 2, terms)
+        task.out["d"] = where(k.abs(peak) >= float(TINY), along / power)
+        pack(k, codes, task.out, "qs", GROUP, bits=4, run=16)
+
+
 class IQ4_XS(_Table):
     """Scales of six bits for groups of 32."""
 
@@ -98,9 +123,7 @@ def _fit_table(k: Builder, values: Column, weights: Column) -> Value:
 
     def attempt(inverse: Value) -> None:
         def terms(i: Value) -> Sequence[Value]:
-            trial = _nearest(k, values[i] * inverse, _VALUES)
-            weighted = weights[i] * trial
-            return weighted * values[i], weighted * trial
+            return _along_and_power(k, values[i], weights[i], inverse)
 
         along, power = summed(k, GROUP, 2, terms)
         better = (power > 0) & (along * along > best.value * power)
@@ -114,6 +137,13 @@ def _fit_table(k: Builder, values: Column, weights: Column) -> Value:
     with k.loop(len(near)) as i:
         attempt(places[i] / peak)
     return where(k.abs(peak) >= float(TINY), scale.value)
+
+
+def _along_and_power(k: Builder, value: Value, weight: Value, inverse: Value) -> Sequence[Value]:
+    """What an element adds to the sums whose ratio is the scale that fits best."""
+    trial = _nearest(k, value * inverse, _VALUES)
+    weighted = weight * trial
+    return weighted * value, weighted * trial
 
 
 def _code(k: Builder, values: Column, codes: Column, inverse: Value) -> None:

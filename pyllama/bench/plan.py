@@ -8,7 +8,7 @@ from itertools import product
 from pathlib import Path
 
 from pyllama.errors import UsageError
-from pyllama.kernels.kv_cache import CACHE_TYPES
+from pyllama.kernels.cache_types import CACHE_TYPES
 from pyllama.placement import ANYWHERE, Placement, by_node, parse_mask, within
 from pyllama.threads import MAX_THREADS, default_threads
 

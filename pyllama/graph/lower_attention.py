@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from pyllama.graph import ops
 from pyllama.graph.graph import Graph, Node
 from pyllama.graph.lowering import Lowering
 from pyllama.graph.mode import MATVEC_TOKENS, CacheLayout, Mode
-from pyllama.graph.ops import Rows
+from pyllama.graph.ops import Rows, Tensor
 from pyllama.graph.plan import ALIGNMENT, Argument, Buffer, External
-from pyllama.kernels import attention, kv_cache, rope, tile_attention
+from pyllama.kernels import attention, hadamard, kv_cache, rope, tile_attention
+from pyllama.kernels.cache_layout import CELLS
+from pyllama.kernels.cache_types import BLOCKS, CACHE_TYPES
 from pyllama.kernels.isa.base import ISA
 
 ATTENTION_ROWS = 16
@@ -42,46 +45,100 @@ def lower_rope(low: Lowering, op: ops.Rope, node: Node) -> None:
 
 
 def lower_attention(low: Lowering, op: ops.Attention, node: Node) -> None:
-    """A launch that stores keys and values, and one that attends."""
-    query, key, value = (low.buffers[t] for t in node.inputs)
-    types = {"key_type": low.cache.key_type, "value_type": low.cache.value_type}
-    shape: dict[str, Argument] = {
-        "keys": External("keys", str(op.layer)),
-        "values": External("values", str(op.layer)),
-        "kv_heads": op.kv_heads,
-        "capacity": low.cache.capacity,
-    }
-    low.launch(
-        kv_cache.kv_store(head_dim=op.head_dim, **types),
-        {"key": key, "value": value, **shape},
-        writes=("keys", "values"),
-        count=Rows.TOKENS.value,
-        group=kv_cache.CELLS,
-        label=f"{node.output.name}.store",
-    )
+    """Launches that store keys and values, and that attend; what is quantized is turned before."""
+    label, types = node.output.name, low.cache.types_of(op.latent)
+    key_size, value_size = (_turned_size(op, type) for type in types)
+    sizes = (key_size, key_size, value_size)
+    query, *new = (_turned(low, t, n) for t, n in zip(node.inputs, sizes, strict=False))
+    _store(low, op, label, new)
+    out = low.buffers[node.output]
+    attended = Buffer(f"{label}.in_turn", out.n_bytes) if value_size else out
     arguments: dict[str, Argument] = {
         "query": query,
-        "out": low.buffers[node.output],
+        "keys": External("keys", str(op.layer)),
+        "values": External("keys" if op.latent else "values", str(op.layer)),
+        "out": attended,
+        "kv_heads": op.kv_heads,
+        "capacity": low.cache.capacity,
         "scale": op.scale,
         "window": op.window or low.cache.capacity,
         **_score_change(op),
         "sinks": low.vector(op.sinks) if op.sinks else 0,
-        **shape,
     }
-    types["change"] = _score_changes(op)
-    static = {
+    _attend(low, op, arguments, label)
+    if value_size:
+        _turn(low, attended, out, node.output, value_size)
+
+
+def _turned_size(op: ops.Attention, type: str) -> int:
+    """How many elements are turned together; 0 where none are, since they are not quantized."""
+    return hadamard.turned_size(op.head_dim, op.value_dim) if type in BLOCKS else 0
+
+
+def _turned(low: Lowering, tensor: Tensor, size: int) -> Buffer:
+    """An activation, turned if need be."""
+    x = low.buffers[tensor]
+    if not size:
+        return x
+    out = Buffer(f"{tensor.name}.turned", x.n_bytes)
+    _turn(low, x, out, tensor, size)
+    return out
+
+
+def _turn(low: Lowering, x: Buffer, out: Buffer, tensor: Tensor, size: int) -> None:
+    kernel = hadamard.hadamard(size=size)
+    arguments: dict[str, Argument] = {"x": x, "width": tensor.width, "out": out}
+    low.launch(kernel, arguments, count=tensor.rows.value, label=f"{tensor.name}.turned")
+
+
+def _store(low: Lowering, op: ops.Attention, label: str, new: Sequence[Buffer]) -> None:
+    """A launch that stores keys, and values where they are no part of them."""
+    key_type, value_type = types = low.cache.types_of(op.latent)
+    static = {"head_dim": op.head_dim, "key_type": key_type}
+    caches: tuple[str, ...] = ("keys",)
+    if op.latent:
+        kernel = kv_cache.latent_store(**static)
+    else:
+        kernel = kv_cache.kv_store(**static, value_type=value_type)
+        caches += ("values",)
+    low.needs_scratch(max(CACHE_TYPES[type].scratch_bytes for type in types))
+    low.launch(
+        kernel,
+        {
+            **dict(zip(("key", "value"), new, strict=False)),
+            **{cache: External(cache, str(op.layer)) for cache in caches},
+            "kv_heads": op.kv_heads,
+            "capacity": low.cache.capacity,
+        },
+        writes=caches,
+        count=Rows.TOKENS.value,
+        group=CELLS,
+        label=f"{label}.store",
+    )
+
+
+def _attend(low: Lowering, op: ops.Attention, arguments: dict[str, Argument], label: str) -> None:
+    """A launch that attends, or two."""
+    shape = {
         "head_dim": op.head_dim,
+        "latent": op.latent,
         "heads_per_kv": op.heads // op.kv_heads,
         "tokens": low.tile_tokens,
     }
-    options = types | {"has_sinks": op.sinks is not None}
+    key_type, value_type = low.cache.types_of(op.latent)
+    static = shape | {
+        "key_type": key_type,
+        "value_type": value_type,
+        "change": _score_changes(op),
+        "has_sinks": op.sinks is not None,
+    }
     if low.tile_tokens > 1 and _attends_by_tiles(low.isa, op, low.cache):
-        low.needs_scratch(tile_attention.scratch_bytes(**static))
-        kernel = tile_attention.tile_attend(**static, **options)
-        low.launch(kernel, arguments, chunks=op.kv_heads, count="n_tiles", label=node.output.name)
+        low.needs_scratch(tile_attention.scratch_bytes(**shape))
+        kernel = tile_attention.tile_attend(**static)
+        low.launch(kernel, arguments, chunks=op.kv_heads, count="n_tiles", label=label)
     else:
-        low.needs_scratch(attention.scratch_bytes(**static))
-        _attend(low, op, arguments, static | options, node.output.name)
+        low.needs_scratch(attention.scratch_bytes(**shape))
+        _attend_in_parts(low, op, arguments, static, label)
 
 
 def _score_changes(op: ops.Attention) -> str:
@@ -95,7 +152,7 @@ def _score_change(op: ops.Attention) -> dict[str, Argument]:
     return {"softcap": op.softcap, "slope_heads": whole, "slope_step": op.alibi / whole}
 
 
-def _attend(
+def _attend_in_parts(
     low: Lowering,
     op: ops.Attention,
     arguments: dict[str, Argument],
@@ -104,7 +161,7 @@ def _attend(
 ) -> None:
     """A launch that attends, and one that merges the parts that a single token is split into."""
     parts = attention.parts_of(low.cache.capacity, op.kv_heads) if low.tile_tokens == 1 else 1
-    n_bytes = attention.found_bytes(low.mode.tokens, op.heads, op.head_dim, parts)
+    n_bytes = attention.found_bytes(low.mode.tokens, op.heads, op.value_dim, parts)
     found = Buffer(f"{label}.parts", n_bytes if parts > 1 else ALIGNMENT)
     low.launch(
         attention.attend(parts=parts, **static),
@@ -116,7 +173,7 @@ def _attend(
     )
     if parts > 1:
         low.launch(
-            attention.merge_parts(head_dim=op.head_dim, parts=parts),
+            attention.merge_parts(value_dim=op.value_dim, parts=parts),
             {
                 "found": found,
                 "out": arguments["out"],
@@ -131,5 +188,5 @@ def _attend(
 
 def _attends_by_tiles(isa: ISA, op: ops.Attention, cache: CacheLayout) -> bool:
     """A float32 cache asks for float32 attention."""
-    is_float32 = "f32" in (cache.key_type, cache.value_type)
-    return isa.has_tiles and tile_attention.fits(op.head_dim) and not is_float32
+    fits = tile_attention.fits(op.head_dim) and tile_attention.fits(op.value_dim)
+    return isa.has_tiles and fits and "f32" not in cache.types_of(op.latent)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pyllama.graph.ops import Rows
-from pyllama.kernels.kv_cache import CACHE_TYPES
+from pyllama.kernels.cache_types import CACHE_TYPES, NUMBERS
 
 ROW_PADDING = 64
 """Buffers of a batch have this many rows more: kernels work on whole tiles of tokens."""
@@ -26,7 +26,11 @@ class CacheLayout:
     @property
     def conv_type(self) -> str:
         """How inputs of convolutions are stored: as keys are, but never quantized."""
-        return "f16" if CACHE_TYPES[self.key_type].is_quantized else self.key_type
+        return self.key_type if self.key_type in NUMBERS else "f16"
+
+    def types_of(self, latent: int) -> tuple[str, str]:
+        """Types of the keys and of the values of a layer, which is one for latents."""
+        return self.key_type, self.key_type if latent else self.value_type
 
     def layer_bytes(self, type: str, kv_heads: int, head_dim: int) -> int:
         """Bytes of the keys, or of the values, of one layer."""

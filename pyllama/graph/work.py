@@ -10,7 +10,7 @@ from pyllama.graph import ops
 from pyllama.graph.graph import Node
 from pyllama.graph.mode import CacheLayout, Mode
 from pyllama.graph.ops import Weight
-from pyllama.kernels.kv_cache import CACHE_TYPES
+from pyllama.kernels.cache_types import CACHE_TYPES
 
 
 @dataclass(frozen=True)
@@ -73,11 +73,11 @@ def _attention(op: ops.Attention, node: Node, size: StepSize) -> Work:
     window = op.window or end
     seen = sum(min(position + 1, window) for position in range(size.depth, end))
     read = end - max(0, size.depth + 1 - window)
-    head_bytes = sum(
-        CACHE_TYPES[type].head_bytes(op.head_dim)
-        for type in (size.cache.key_type, size.cache.value_type)
-    )
-    return Work(read * op.kv_heads * head_bytes, 4 * op.heads * op.head_dim * seen)
+    types = size.cache.types_of(op.latent)
+    read_types = types[:1] if op.latent else types
+    head_bytes = sum(CACHE_TYPES[type].head_bytes(op.head_dim) for type in read_types)
+    elements = op.heads * (op.head_dim + op.value_dim)
+    return Work(read * op.kv_heads * head_bytes, 2 * elements * seen)
 
 
 def _experts(*matrices: Weight, node: Node, size: StepSize) -> Work:

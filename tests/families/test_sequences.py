@@ -11,6 +11,7 @@ from models.golden import relative_error
 
 from families.case import CONTEXT
 from families.tiny import convert_case
+from pyllama.errors import UsageError
 from pyllama.model import Model
 from pyllama.session import Session
 
@@ -90,3 +91,13 @@ def test_the_memory_counts_what_is_convolved(tmp_path: Path) -> None:
     session = Session(model, context=64, threads=1, cache_type="f16")
     attention, convolutions = 64 * 2 * 2 * 16 * 2, 2 * 64 * 64 * 2
     assert session.cache_bytes == attention + convolutions
+
+
+def test_latents_are_kept_once(tmp_path: Path) -> None:
+    """Values are part of the keys; what types they would have does not matter."""
+    model = Model.load(convert_case("deepseek2_lite", tmp_path)[1])
+    session = Session(model, context=64, threads=1, cache_type="f16", cache_type_v="f32")
+    layers, latent, rotated = 3, 32, 8
+    assert session.cache_bytes == 64 * layers * (latent + rotated) * 2
+    with pytest.raises(UsageError, match="a q8_0 cache needs heads of a multiple of 32 elements"):
+        Session(model, context=64, cache_type="q8_0")

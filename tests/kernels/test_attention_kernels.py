@@ -10,8 +10,8 @@ from kernel_cases.attention import Heads, Tokens, attention_case, store_case
 from kernel_cases.targets import TILES
 
 from pyllama.kernels.attention import parts_of
+from pyllama.kernels.cache_types import CACHE_TYPES
 from pyllama.kernels.jit import Library
-from pyllama.kernels.kv_cache import CACHE_TYPES
 
 SHAPES = [
     Heads(16, 1, 2, 1, "f32", "f32"),
@@ -23,6 +23,15 @@ SHAPES = [
     Heads(96, 2, 2, 8, "q8_0", "f16"),
     Heads(128, 8, 1, 2, "f16", "q8_0"),
     Heads(128, 5, 2, 1, "bf16", "f16"),
+    Heads(64, 4, 2, 4, "q4_0", "q4_0"),
+    Heads(32, 1, 3, 1, "q5_0", "q4_1"),
+    Heads(96, 3, 1, 2, "iq4_nl", "q5_0"),
+    Heads(64, 8, 1, 1, "q4_1", "q5_1"),
+    Heads(128, 2, 2, 3, "q5_1", "iq4_nl"),
+    Heads(9, 2, 2, 1, "f16", "f32"),
+    Heads(72, 3, 1, 2, "f16", "f16", latent=64),
+    Heads(96, 5, 1, 3, "q8_0", "q8_0", latent=64),
+    Heads(160, 1, 2, 1, "q4_1", "q4_1", latent=128),
 ]
 """Every head size, cache type, and number of rows around whole register tiles."""
 
@@ -98,6 +107,7 @@ def test_store(type: str, library: Library) -> None:
     for other in ("f32", "q8_0"):
         store_case(Heads(64, 1, 3, 1, type, other), cells).run(library)
         store_case(Heads(32, 1, 2, 1, other, type), cells).run(library)
+    store_case(Heads(96, 1, 2, 1, type, type, latent=64), cells).run(library)
 
 
 TILE_SHAPES = [
@@ -105,6 +115,13 @@ TILE_SHAPES = [
     Heads(32, 1, 2, 256, "q8_0", "q8_0"),
     Heads(96, 3, 1, 5, "bf16", "f32"),
     Heads(128, 8, 1, 32, "f32", "q8_0"),
+    Heads(64, 2, 1, 16, "q4_0", "q5_1"),
+    Heads(96, 1, 2, 64, "q5_0", "q4_1"),
+    Heads(32, 4, 1, 16, "iq4_nl", "q5_0"),
+    Heads(32, 1, 1, 64, "q4_1", "iq4_nl"),
+    Heads(64, 1, 1, 64, "q5_1", "q4_0"),
+    Heads(96, 5, 1, 16, "f16", "f16", latent=64),
+    Heads(64, 3, 2, 16, "q4_0", "q4_0", latent=32),
 ]
 
 

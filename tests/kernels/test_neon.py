@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -26,12 +27,12 @@ from pyllama.gguf.types import TensorType
 from pyllama.graph.ops.elements import FUNCTIONS
 from pyllama.kernels import int8_panels
 from pyllama.kernels.cache import ObjectCache
+from pyllama.kernels.cache_types import CACHE_TYPES
 from pyllama.kernels.encode import ENCODERS
 from pyllama.kernels.executor import RUN, STOP, WORK, ExecutorFunction
 from pyllama.kernels.formats import FORMATS
 from pyllama.kernels.isa.arm import NEON
 from pyllama.kernels.jit import Library
-from pyllama.kernels.kv_cache import CACHE_TYPES
 from pyllama.kernels.rope import STYLES
 
 Factory = Callable[[], Case]
@@ -46,6 +47,11 @@ HEADS = [
     Heads(80, 3, 1, 2, "f32", "bf16"),
     Heads(96, 2, 2, 8, "q8_0", "f16"),
     Heads(32, 1, 1, 1, "bf16", "q8_0"),
+    Heads(64, 2, 1, 2, "q4_0", "q5_1"),
+    Heads(32, 4, 1, 1, "q5_0", "iq4_nl"),
+    Heads(64, 1, 2, 3, "iq4_nl", "q4_1"),
+    Heads(96, 5, 1, 2, "q5_1", "q5_1", latent=64),
+    Heads(72, 2, 1, 1, "f16", "f16", latent=64),
 ]
 
 
@@ -101,14 +107,17 @@ def others() -> dict[str, Factory]:
         cases[f"select_rows-{width}"] = partial(rows.select_rows_case, width)
     for style in STYLES:
         cases[f"rope-{style}"] = partial(rows.rope_case, style, 10, 24)
+    cases["hadamard"] = partial(rows.hadamard_case, 64)
     tokens = [Tokens(1, 62, 5), Tokens(0, 0, 3)]
     for heads in HEADS:
         name = f"{heads.head_dim}-{heads.key_type}-{heads.value_type}"
         cases[f"attend-{name}"] = partial(attention_case, heads, tokens)
         cases[f"attend-window-{name}"] = partial(attention_case, heads, tokens, 9)
     for type in CACHE_TYPES:
+        cells = [(0, 0), (1, 17), (1, 63)]
         heads = Heads(32, 1, 2, 1, type, type)
-        cases[f"kv_store-{type}"] = partial(store_case, heads, [(0, 0), (1, 17), (1, 63)])
+        cases[f"kv_store-{type}"] = partial(store_case, heads, cells)
+        cases[f"latent_store-{type}"] = partial(store_case, replace(heads, latent=32), cells)
     return cases
 
 

@@ -7,6 +7,7 @@ from kernel_cases import rows
 
 from pyllama.graph.ops.elements import FUNCTIONS, GATES
 from pyllama.kernels import gates
+from pyllama.kernels.hadamard import turned_size
 from pyllama.kernels.jit import Library
 from pyllama.kernels.rope import STYLES
 
@@ -47,6 +48,15 @@ def test_functions_of_elements(width: int, function: str, library: Library) -> N
 
 def test_every_gate_has_a_meaning() -> None:
     assert set(GATES) == set(gates.GATES)
+
+
+@pytest.mark.parametrize("size", [2, 32, 64])
+def test_hadamard(size: int, library: Library) -> None:
+    rows.hadamard_case(size).run(library)
+
+
+def test_sizes_that_are_turned_together() -> None:
+    assert [turned_size(*dims) for dims in ((64,), (96,), (256,), (576, 512))] == [64, 32, 64, 64]
 
 
 @pytest.mark.parametrize("width", rows.WIDTHS)

@@ -45,11 +45,13 @@ class Rope(Op):
 class Attention(Op):
     """Stores keys and values of the new tokens, then attends to all that each token may see.
 
-    Inputs: queries (heads * head_dim), keys and values (kv_heads * head_dim each). A token sees
-    ``window`` positions up to its own; 0 means all. Scores are the products times ``scale``, then
-    ``softcap * tanh(score / softcap)`` unless it is 0 (Bello et al. 2016). With ``alibi`` a
-    position costs its distance times the head's slope (see ``alibi_slopes``). ``sinks``:
-    (heads,) scores that take part in the softmax and stand for no position (Xiao et al. 2023).
+    Inputs: queries (heads * head_dim), keys and values (kv_heads * head_dim each). With ``latent``
+    there are no values: the first so many elements of every key are, and the result is that wide. A
+    token sees ``window`` positions up to its own; 0 means all. Scores are the products times
+    ``scale``, then ``softcap * tanh(score / softcap)`` unless it is 0 (Bello et al. 2016). With
+    ``alibi`` a position costs its distance times the head's slope (see ``alibi_slopes``).
+    ``sinks``: (heads,) scores that take part in the softmax and stand for no position (Xiao et al.
+    2023).
     """
 
     layer: int
@@ -61,26 +63,37 @@ class Attention(Op):
     softcap: float = 0.0
     alibi: float = 0.0
     sinks: Weight | None = None
+    latent: int = 0
+
+    @property
+    def value_dim(self) -> int:
+        """Elements of a head's values."""
+        return self.latent or self.head_dim
 
     def output(self, inputs: Sequence[Tensor]) -> tuple[Rows, int]:
         """Rows and width of the result."""
-        q, k, v = inputs
+        q, *cached = inputs
+        width = self.kv_heads * self.head_dim
         require(q.width == self.heads * self.head_dim, "queries do not fit the heads")
-        require(k.width == v.width == self.kv_heads * self.head_dim, "keys do not fit the heads")
+        require(len(cached) == (1 if self.latent else 2), "values are given, and part of the keys")
+        require(all(x.width == width for x in cached), "keys do not fit the heads")
         require(self.heads % self.kv_heads == 0, "heads are no multiple of the key heads")
-        return q.rows, q.width
+        require(self.latent <= self.head_dim, "the latent is longer than the keys")
+        return q.rows, self.heads * self.value_dim
 
     def meaning(self, step: StepState, *inputs: Array) -> Array:
         """The result in NumPy."""
-        q, k, v = (x.reshape(len(x), -1, self.head_dim) for x in inputs)
+        given = (inputs[0], inputs[1], inputs[-1])  # latents are keys and values
+        q, k, v = (x.reshape(len(x), -1, self.head_dim) for x in given)
         step.remember(self.layer, k, v)
         repeat = self.heads // self.kv_heads
-        result = np.empty_like(q)
+        result = np.empty((*q.shape[:2], self.value_dim), q.dtype)
         for t, (position, sequence) in enumerate(zip(step.positions, step.sequences, strict=True)):
             keys, values = step.recall(self.layer, int(sequence))
             oldest = max(0, position + 1 - self.window) if self.window else 0
             seen = slice(oldest, position + 1)
             keys, values = (np.repeat(m[seen], repeat, axis=1) for m in (keys, values))
+            values = values[..., : self.value_dim]
             scores = np.einsum("hd,chd->hc", q[t], keys) * np.float32(self.scale)
             if self.softcap:
                 scores = np.float32(self.softcap) * np.tanh(scores / np.float32(self.softcap))
@@ -93,7 +106,7 @@ class Attention(Op):
             weights /= weights.sum(axis=1, keepdims=True)
             weights = weights[:, : len(keys)]
             result[t] = np.einsum("hc,chd->hd", weights, values)
-        return result.reshape(inputs[0].shape)
+        return result.reshape(len(q), -1)
 
 
 def alibi_slopes(heads: int, largest: float) -> Array:

@@ -41,9 +41,8 @@ class LatentAttention:
         k = self._turn(b, k, 1, f"{name}.k_rope")
         k = b.add(ops.HeadJoin(1), kv, k, name=f"{name}.k")
 
-        op = ops.Attention(layer, heads, 1, k.width, c.scales.attention)
-        attended = b.add(op, q, k, k, name=f"{name}.attention")
-        out = b.add(ops.HeadPart(heads, 0, latent.rank), attended, name=f"{name}.attended")
+        op = ops.Attention(layer, heads, 1, k.width, c.scales.attention, latent=latent.rank)
+        out = b.add(op, q, k, name=f"{name}.attention")
         out_of = b.weight(f"{name}.attn_v_b.weight", heads, latent.value_dim, latent.rank)
         values = b.add(ops.HeadLinear(out_of), out, name=f"{name}.attn_v_b")
         return b.linear(values, f"{name}.attn_output", c.width)

@@ -10,12 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernel_cases.case import Case, Launch, assert_close
-from kernel_cases.meaning import Step, quantized, rounded, vector
+from kernel_cases.meaning import Step, blocks_of, rounded, vector
 from kernel_cases.memory import Memory
 from pyllama.graph import ops
 from pyllama.kernels import attention, tile_attention
+from pyllama.kernels.cache_layout import CELLS
+from pyllama.kernels.cache_types import CACHE_TYPES
 from pyllama.kernels.kernel import Kernel
-from pyllama.kernels.kv_cache import CACHE_TYPES, CELLS, kv_store
+from pyllama.kernels.kv_cache import kv_store, latent_store
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,12 @@ class Heads:
     tile: int  # tokens that attend together
     key_type: str
     value_type: str
+    latent: int = 0  # elements of the keys that are the values
+
+    @property
+    def value_dim(self) -> int:
+        """Elements of a head's values."""
+        return self.latent or self.head_dim
 
     @property
     def heads(self) -> int:
@@ -54,24 +62,33 @@ class _Layer:
 
     def __init__(self, memory: Memory, heads: Heads, slabs: int, capacity: int) -> None:
         self.heads, self.capacity = heads, capacity
+        types = [heads.key_type] if heads.latent else [heads.key_type, heads.value_type]
+        cells = slabs * heads.kv_heads * capacity
         self.caches = [
-            memory.empty(
-                slabs * heads.kv_heads * capacity * CACHE_TYPES[type].head_bytes(heads.head_dim),
-                np.uint8,
-            )
-            for type in (heads.key_type, heads.value_type)
+            memory.empty(cells * CACHE_TYPES[type].head_bytes(heads.head_dim), np.uint8)
+            for type in types
         ]
         self.arguments = {
-            "keys": self.caches[0], "values": self.caches[1],
+            "keys": self.caches[0], "values": self.caches[-1],
             "kv_heads": heads.kv_heads, "capacity": capacity,
         }  # fmt: skip
+        n_bytes = max(CACHE_TYPES[type].scratch_bytes for type in types)
+        scratch = memory.empty(n_bytes, np.uint8)
+        self.step = {"scratch": scratch, "scratch_stride": n_bytes}
 
     def store(self, rows: _Rows) -> Launch:
         """Write the keys and values of tokens."""
-        kernel = kv_store(head_dim=self.heads.head_dim, **self.heads.types)
-        arguments = self.arguments | {"key": rows.key, "value": rows.value}
+        heads = self.heads
+        if heads.latent:
+            kernel = latent_store(head_dim=heads.head_dim, key_type=heads.key_type)
+            arguments = {name: self.arguments[name] for name in ("keys", "kv_heads", "capacity")}
+        else:
+            kernel = kv_store(head_dim=heads.head_dim, **heads.types)
+            arguments = self.arguments | {"value": rows.value}
+        arguments |= {"key": rows.key}
         n = len(rows.positions)
-        return Launch(kernel, -(-n // CELLS), arguments, rows.step | {"n_tokens": n})
+        step = rows.step | self.step | {"n_tokens": n}
+        return Launch(kernel, -(-n // CELLS), arguments, step)
 
 
 class _Rows:
@@ -93,13 +110,14 @@ class _Rows:
         self.key, self.value = (
             memory.copy(rng.normal(0, 1, (n, width)), np.float32) for _ in range(2)
         )
+        self.given = [self.key] if heads.latent else [self.key, self.value]
         self.step: dict[str, Any] = {"positions": self.positions, "slabs": self.slabs}
 
     def remember(self, step: Step, heads: Heads) -> None:
         """Tell the meaning what was stored."""
         step.positions, step.sequences = self.positions, self.slabs
-        step.remember(0, *(x.reshape(-1, heads.kv_heads, heads.head_dim)
-                           for x in (self.key, self.value)))  # fmt: skip
+        sides = (self.given[0], self.given[-1])
+        step.remember(0, *(x.reshape(-1, heads.kv_heads, heads.head_dim) for x in sides))
 
 
 def attention_case(
@@ -128,9 +146,9 @@ def attention_case(
             [(t.slab, t.past + i) for t in tokens for i in range(t.new)],
         )
     )
-    n, width = len(new.positions), heads.heads * heads.head_dim
-    query = memory.copy(rng.normal(0, spread, (n, width)), np.float32)
-    out = memory.empty((n, width), np.float32)
+    n = len(new.positions)
+    query = memory.copy(rng.normal(0, spread, (n, heads.heads * heads.head_dim)), np.float32)
+    out = memory.empty((n, heads.heads * heads.value_dim), np.float32)
     tiles = memory.copy(_tiles(tokens, heads.tile), np.int32)
     scale = heads.head_dim**-0.5
     named = (name for name, value in (("softcap", softcap), ("alibi", alibi)) if value)
@@ -145,7 +163,7 @@ def attention_case(
         "sinks": sinks,
     }  # fmt: skip
     if not by_tiles:
-        size = attention.found_bytes(n, heads.heads, heads.head_dim, parts)
+        size = attention.found_bytes(n, heads.heads, heads.value_dim, parts)
         arguments["found"] = memory.empty(size // 4, np.float32)
     step = new.step | {"tiles": tiles, "scratch": scratch, "scratch_stride": scratch.size}
     launches: tuple[Launch, ...] = (
@@ -155,7 +173,7 @@ def attention_case(
     )
     if parts > 1:
         merging = {name: arguments[name] for name in ("found", "out", "window")}
-        merge = attention.merge_parts(head_dim=heads.head_dim, parts=parts)
+        merge = attention.merge_parts(value_dim=heads.value_dim, parts=parts)
         launches += (Launch(merge, n * heads.heads, merging | {"heads": heads.heads}, step),)
 
     def compare() -> None:
@@ -165,9 +183,10 @@ def attention_case(
         meaning.positions, meaning.sequences = new.positions, new.slabs
         shape = heads.heads, heads.kv_heads, heads.head_dim
         weight = vector(heads.heads) if has_sinks else None
-        op = ops.Attention(0, *shape, scale, window or 0, softcap, alibi, weight)
+        changes = (softcap, alibi, weight)
+        op = ops.Attention(0, *shape, scale, window or 0, *changes, heads.latent)
         bound = 0.012 if by_tiles else 1e-5 * max(1, spread)
-        assert_close(out, op.meaning(meaning, query, new.key, new.value), bound)
+        assert_close(out, op.meaning(meaning, query, *new.given), bound)
 
     return Case(memory, launches, compare)
 
@@ -177,7 +196,8 @@ def _kernel(
 ) -> tuple[Kernel, int]:
     """The kernel that attends, and the scratch memory that it asks for."""
     shape = {
-        "head_dim": heads.head_dim, "heads_per_kv": heads.heads_per_kv, "tokens": heads.tile,
+        "head_dim": heads.head_dim, "latent": heads.latent,
+        "heads_per_kv": heads.heads_per_kv, "tokens": heads.tile,
     }  # fmt: skip
     types = heads.types | {"change": change, "has_sinks": has_sinks}
     if by_tiles:
@@ -207,65 +227,54 @@ def store_case(heads: Heads, cells: Sequence[tuple[int, int]], capacity: int = 6
 
     def compare() -> None:
         shape = (len(cells), heads.kv_heads, heads.head_dim)
-        expected = np.full_like(layer.caches[0], 0xFF), np.full_like(layer.caches[1], 0xFF)
-        keys = _KeyView(expected[0], heads, capacity)
-        values = _ValueView(expected[1], heads, capacity)
-        for t, (slab, position) in enumerate(cells):
-            keys.write(slab, position, rows.key.reshape(shape)[t])
-            values.write(slab, position, rows.value.reshape(shape)[t])
-        for got, wanted in zip(layer.caches, expected, strict=True):
-            np.testing.assert_array_equal(got, wanted)
+        together = [1] if heads.latent else [CELLS, 1]
+        types = (heads.key_type, heads.value_type)
+        for cache, type, n, written in zip(
+            layer.caches, types[: len(together)], together, rows.given, strict=True
+        ):
+            expected = np.full_like(cache, 0xFF)
+            view = _View(expected, type, heads, capacity, n)
+            for t, (slab, position) in enumerate(cells):
+                view.write(slab, position, written.reshape(shape)[t])
+            np.testing.assert_array_equal(cache, expected.reshape(-1))
 
     return Case(memory, (layer.store(rows),), compare)
 
 
-_STORED = {"f32": np.float32, "f16": np.float16, "bf16": np.uint16, "q8_0": np.int8}
+_NUMBERS = {"f32": np.float32, "f16": np.float16, "bf16": np.uint16}
 
 
-def _elements(type: str, x: NDArray[np.float32]) -> NDArray[Any]:
+def _numbers(type: str, x: NDArray[np.float32]) -> NDArray[Any]:
     """(..., head_dim) as stored."""
-    if type == "q8_0":
-        return quantized(x)[0].reshape(x.shape)
     if type == "bf16":
         return (rounded("bf16")(x).view(np.uint32) >> 16).astype(np.uint16)
-    return x.astype(_STORED[type])
+    return x.astype(_NUMBERS[type])
 
 
-class _KeyView:
-    """Keys: [slab][kv head][cell / 16] of elements [element][16], then scales [group][16]."""
+class _View:
+    """[slab][kv head][cell / n] of numbers [element][n], or of blocks whose fields are [...][n]."""
 
-    def __init__(self, cache: NDArray[np.uint8], heads: Heads, capacity: int) -> None:
-        self.type = heads.key_type
-        head_bytes = CACHE_TYPES[self.type].head_bytes(heads.head_dim)
-        blocks = cache.reshape(-1, heads.kv_heads, capacity // CELLS, CELLS * head_bytes)
-        kind = np.dtype(_STORED[self.type])
-        end = heads.head_dim * CELLS * kind.itemsize
-        shape = (*blocks.shape[:3], -1, CELLS)
-        self.elements = blocks[..., :end].view(kind).reshape(shape)
-        self.scales = blocks[..., end:].view(np.float16).reshape(shape)
-
-    def write(self, slab: int, position: int, x: NDArray[np.float32]) -> None:
-        """x: (kv heads, head_dim)."""
-        block, lane = divmod(position, CELLS)
-        self.elements[slab, :, block, :, lane] = _elements(self.type, x)
-        if self.type == "q8_0":
-            self.scales[slab, :, block, :, lane] = quantized(x)[1]
-
-
-class _ValueView:
-    """Values: [slab][kv head][cell] of elements, then scales."""
-
-    def __init__(self, cache: NDArray[np.uint8], heads: Heads, capacity: int) -> None:
-        self.type = heads.value_type
-        head_bytes = CACHE_TYPES[self.type].head_bytes(heads.head_dim)
-        cells = cache.reshape(-1, heads.kv_heads, capacity, head_bytes)
-        kind = np.dtype(_STORED[self.type])
-        end = heads.head_dim * kind.itemsize
-        self.elements = cells[..., :end].view(kind)
-        self.scales = cells[..., end:].view(np.float16)
+    def __init__(
+        self, cache: NDArray[np.uint8], type: str, heads: Heads, capacity: int, n: int
+    ) -> None:
+        self.type, self.n = type, n
+        n_bytes = n * CACHE_TYPES[type].head_bytes(heads.head_dim)
+        cells = cache.reshape(-1, heads.kv_heads, capacity // n, n_bytes)
+        if type in _NUMBERS:
+            numbers = cells.view(_NUMBERS[type])
+            self.numbers = numbers.reshape(*numbers.shape[:3], -1, n)
+        else:
+            fields = blocks_of(type, np.zeros(32, np.float32)).dtype.fields
+            assert fields is not None
+            kinds = [(f, kind.base, (*kind.shape, n)) for f, (kind, *_) in fields.items()]
+            self.blocks = cells.view(np.dtype(kinds))
 
     def write(self, slab: int, position: int, x: NDArray[np.float32]) -> None:
         """x: (kv heads, head_dim)."""
-        self.elements[slab, :, position] = _elements(self.type, x)
-        if self.type == "q8_0":
-            self.scales[slab, :, position] = quantized(x)[1]
+        place, cell = divmod(position, self.n)
+        if self.type in _NUMBERS:
+            self.numbers[slab, :, place, :, cell] = _numbers(self.type, x)
+            return
+        blocks = blocks_of(self.type, x)
+        for field in blocks.dtype.names or ():
+            self.blocks[field][slab, :, place, ..., cell] = blocks[field]

@@ -6,6 +6,7 @@ from pyllama.gguf.types import TensorType
 from pyllama.graph.ops.elements import FUNCTIONS
 from pyllama.kernels.activation import quantize
 from pyllama.kernels.attention import attend
+from pyllama.kernels.cache_types import CACHE_TYPES
 from pyllama.kernels.decode import decode
 from pyllama.kernels.elementwise import (
     add,
@@ -21,9 +22,10 @@ from pyllama.kernels.encode.encode import encode_blocks, encode_floats
 from pyllama.kernels.encode.weighting import mean_squares
 from pyllama.kernels.expert_matmul import expert_matmul, gated_expert_matmul, pack_groups
 from pyllama.kernels.expert_matvec import expert_matvec, gated_expert_matvec
+from pyllama.kernels.hadamard import hadamard
 from pyllama.kernels.heads import head_join, head_matmul, head_matvec, head_part, pack_heads
 from pyllama.kernels.kernel import Kernel
-from pyllama.kernels.kv_cache import CACHE_TYPES, kv_store
+from pyllama.kernels.kv_cache import kv_store, latent_store
 from pyllama.kernels.matmul import gated_matmul, matmul
 from pyllama.kernels.matvec import gated_matvec, matvec
 from pyllama.kernels.rope import STYLES, rope
@@ -92,6 +94,7 @@ def of_experts_and_heads() -> list[Kernel]:
         head_matvec(type=type, columns=1, rows=rows),
         pack_heads(panels="floats"),
         head_matmul(type=type, rows=rows, panels="floats"),
+        hadamard(size=64),
         conv_store(type="f16"),
         short_conv(type="f16", taps=3),
         row_gate(),
@@ -116,6 +119,7 @@ def of_each_kind() -> list[Kernel]:
         *(
             attend(
                 head_dim=64,
+                latent=latent,
                 heads_per_kv=4,
                 tokens=1,
                 parts=2,
@@ -125,8 +129,9 @@ def of_each_kind() -> list[Kernel]:
                 has_sinks=change == "none",
             )
             for t in CACHE_TYPES
-            for change in CHANGES
+            for change, latent in (*((change, 0) for change in CHANGES), ("none", 32))
         ),
+        *(latent_store(head_dim=64, key_type=t) for t in CACHE_TYPES),
         *(rope(style=style, pairs=32) for style in STYLES),
         *(
             partial_scores(type=t, panels=panels, biased=False, changes=(("softcap", 30.0),))

@@ -16,10 +16,10 @@ from kernel_cases.weights import Weights
 from pyllama.gguf.types import TensorType
 from pyllama.graph import ops
 from pyllama.kernels.activation import quantize, record_bytes
+from pyllama.kernels.cache_types import CACHE_TYPES
 from pyllama.kernels.heads import head_join, head_matmul, head_matvec, head_part, pack_heads
 from pyllama.kernels.isa.base import ISA
 from pyllama.kernels.isa.meaning import bf16_to_f32, f32_to_bf16
-from pyllama.kernels.kv_cache import CACHE_TYPES
 from pyllama.kernels.panels import PANELS
 from pyllama.kernels.short_conv import conv_store, short_conv
 
@@ -158,7 +158,7 @@ def conv_case(width: int, taps: int, type: str, past: int, new: int) -> Case:
     """A sequence beside another one: store what is past, store what is new, convolve."""
     memory, rng = Memory(), np.random.default_rng([width, past])
     slab, capacity = 1, 64
-    cells = memory.empty((2 * capacity * width * CACHE_TYPES[type].element.bytes,), np.uint8)
+    cells = memory.empty((2 * capacity * CACHE_TYPES[type].head_bytes(width),), np.uint8)
     weight = memory.copy(rng.normal(0, 1, (width, taps)), np.float32)
     out = memory.empty((new, width), np.float32)
     meaning = Step(weight=weight, store=lambda x, _side: rounded(type)(x))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pyllama.gguf.types import TensorType
 from pyllama.graph.ops import Array, StepState, Weight
+from pyllama.quants import FORMATS, KVALUES_IQ4NL, dequantize, quantize
 
 VECTOR = "weight"
 BIAS = "bias"
@@ -75,7 +77,8 @@ class Step(StepState):
 
 def rounded(type: str) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
     """What a cache type makes of numbers (..., head_dim)."""
-    return {"f32": _f32, "f16": _f16, "bf16": _bf16, "q8_0": _q8_0}[type]
+    floats = {"f32": _f32, "f16": _f16, "bf16": _bf16}
+    return floats.get(type) or (lambda x: _decoded(type, x))
 
 
 def _f32(x: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -91,15 +94,31 @@ def _bf16(x: NDArray[np.float32]) -> NDArray[np.float32]:
     return (bits + 0x7FFF + (bits >> 16 & 1) & 0xFFFF0000).view(np.float32)
 
 
-def _q8_0(x: NDArray[np.float32]) -> NDArray[np.float32]:
-    q, d = quantized(x)
-    return (q * d.astype(np.float32)[..., None]).reshape(x.shape)
+def _decoded(type: str, x: NDArray[np.float32]) -> NDArray[np.float32]:
+    blocks = blocks_of(type, x)
+    return dequantize(blocks.view(np.uint8).reshape(-1), TensorType[type.upper()], x.shape)
 
 
-def quantized(x: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float16]]:
-    """(..., head_dim) -> (..., groups, 32) i8 and their scales."""
-    groups = x.reshape(*x.shape[:-1], x.shape[-1] // 32, 32)
-    largest = np.abs(groups).max(axis=-1)
-    scale = np.divide(np.float32(127), largest, out=np.zeros_like(largest), where=largest > 0)
-    q = np.rint(groups * scale[..., None]).astype(np.int8)
-    return q, (largest * np.float32(1 / 127)).astype(np.float16)
+def blocks_of(type: str, x: NDArray[np.float32]) -> NDArray[Any]:
+    """(..., head_dim) -> (..., blocks) as they stand in files."""
+    format = TensorType[type.upper()]
+    dtype = FORMATS[format].dtype
+    data = _one_try_iq4_nl(x) if type == "iq4_nl" else quantize(x, format)
+    return data.view(dtype).reshape(*x.shape[:-1], x.shape[-1] // 32)
+
+
+def _one_try_iq4_nl(x: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """The value of largest magnitude becomes the table's first; the scale fits all best."""
+    x = x.reshape(-1, 32)
+    peak = np.take_along_axis(x, np.abs(x).argmax(axis=1)[:, None], axis=1)
+    inverse = np.divide(np.float32(-127), peak, out=np.zeros_like(peak), where=peak != 0)
+    table = KVALUES_IQ4NL.astype(np.float32)
+    codes = np.searchsorted((table[1:] + table[:-1]) / 2, x * inverse, side="right")
+    along, power = np.zeros(len(x), np.float32), np.zeros(len(x), np.float32)
+    for column, value in zip(x.T, table[codes].T, strict=True):
+        weighted = column * column * value
+        along, power = along + weighted * column, power + weighted * value
+    blocks = np.zeros(len(x), FORMATS[TensorType.IQ4_NL].dtype)
+    blocks["d"] = np.divide(along, power, out=np.zeros_like(along), where=power > 0)
+    blocks["qs"] = codes[:, :16] | codes[:, 16:] << 4
+    return blocks.view(np.uint8)

@@ -11,6 +11,7 @@ from kernel_cases.meaning import BIAS, TABLE, Step, vector
 from kernel_cases.memory import Memory
 from pyllama.graph import ops
 from pyllama.kernels.elementwise import add, each, gate, layer_norm, rms_norm, select_rows
+from pyllama.kernels.hadamard import hadamard
 from pyllama.kernels.rope import rope
 
 ROWS = 3
@@ -101,6 +102,25 @@ def each_case(width: int, function: str) -> Case:
         assert_close(out[finite], expected[finite], bound[finite])
 
     return Case(memory, (Launch(each(function=function), ROWS, arguments),), compare)
+
+
+def hadamard_case(size: int) -> Case:
+    """Turn every few elements; some of them are much larger than the others."""
+    memory, rng = Memory(), np.random.default_rng(size)
+    x = memory.copy(rng.normal(0, 1, (ROWS, 3 * size)), np.float32)
+    x[:, 5] *= 1000
+    out = memory.empty(x.shape, np.float32)
+    arguments = {"x": x, "out": out, "width": 3 * size}
+
+    def compare() -> None:
+        matrix = np.ones((1, 1))
+        while len(matrix) < size:
+            matrix = np.block([[matrix, matrix], [matrix, -matrix]])
+        parts = x.astype(np.float64).reshape(ROWS, 3, size)
+        expected = (parts @ matrix).reshape(x.shape) / np.sqrt(size)
+        assert_close(out, expected, 2e-7 * np.abs(x).max(axis=1, keepdims=True))
+
+    return Case(memory, (Launch(hadamard(size=size), ROWS, arguments),), compare)
 
 
 def add_case(width: int, scale: float = 1.0) -> Case:
