@@ -315,6 +315,7 @@ class _Work:
         )
         group = max(span, type.group)
         with k.loop(0, self.rows, tile) as row, k.loop(0, dim, group) as start:
+            is_first_pass = row.equals(0) & start.equals(0)
             for part in range(0, group, span):
                 places = [self.sums.at((row + r) * dim + start + part) for r in range(tile)]
                 sums = [
@@ -323,7 +324,8 @@ class _Work:
                 ]
                 with k.loop(cells) as c:
                     place = values.at(cell + c)
-                    prefetch_ahead(k, place.at(type.head_bytes(start)), type.head_bytes(group))
+                    with k.when(is_first_pass):  # the others find in cache what it asked for
+                        prefetch_ahead(k, place, type.head_bytes(dim))
                     x = type.values(k, place, start, part, span)
                     for r, total in enumerate(sums):
                         total.value = k.fma(self.scores[(row + r) * SPAN + c], x, total.value)
