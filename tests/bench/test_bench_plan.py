@@ -81,7 +81,7 @@ def test_names(test: tuple[int, int, int], name: str) -> None:
         ({"n_pg": ((4, -2),)}, "-pg -2"),
         ({"repetitions": 0}, "-r 0"),
         ({"delay": -1}, "--delay -1"),
-        ({"type_k": ("q4_0",)}, "-ctk q4_0: give one of f16, bf16, q8_0"),
+        ({"type_k": ("q4_k",)}, "-ctk q4_k: give one of f16, bf16, q8_0"),
         ({"type_v": ("f32",)}, "-ctv f32: give one of"),
         ({"n_prompt": tuple(range(1, 300)), "n_depth": tuple(range(100))}, "at most 10000"),
     ],

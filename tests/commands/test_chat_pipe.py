@@ -212,19 +212,22 @@ def test_settings_count_from_the_next_answer_on() -> None:
     assert "number of tokens in prompt = 2" in result.err
 
 
-def test_files_become_part_of_a_message(tiny: Path, tmp_path: Path) -> None:
+def test_files_become_part_of_a_message(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # names are part of the message, which must fit the context
     for name, text in (("b.txt", b"B"), ("a.txt", "Ä".encode()), (".hidden.txt", b"x")):
         (tmp_path / name).write_bytes(text)
     (tmp_path / "c.bin.txt").write_bytes(b"\0\1")
     (tmp_path / "d.txt").mkdir()
     options = ("-m", tiny, "-n", "1", "--show-prompt", "--no-show-timings", "-c", "300")
-    lines = f"/glob {tmp_path}/*.txt\n/read {tmp_path}/b.txt\nWhat?\nMore?\n"
+    lines = "/glob *.txt\n/read b.txt\nWhat?\nMore?\n"
     result = call("chat", *options, stdin=lines.encode())
     first, second = prompts(result)
-    files = [f"--- File: {tmp_path}/{name} ---\n" for name in ("a.txt", "b.txt", "b.txt")]
+    files = [f"--- File: {name} ---\n" for name in ("a.txt", "b.txt", "b.txt")]
     said = f"{files[0]}Ä\n{files[1]}B\n{files[2]}B\nWhat?"
     assert f"[user]{said}(answer)" in first
-    assert f"left out: {tmp_path}/c.bin.txt: is not text" in result.err
+    assert "left out: c.bin.txt: is not text" in result.err
     assert "the next message begins with 3 files, " in result.err
     assert second.endswith("[user]More?(answer)\n")
 
