@@ -29,7 +29,7 @@ from pyllama.kernels.language import Builder, Pointer, Value
 from pyllama.kernels.prefetch import LINE_BYTES, prefetch_ahead
 from pyllama.kernels.rope import largest_vector
 from pyllama.kernels.score_changes import score_change
-from pyllama.kernels.softmax import LOWEST, OnlineSoftmax
+from pyllama.kernels.softmax import LOWEST, OnlineSoftmax, Scores
 from pyllama.kernels.types import f32, i64, u8
 
 ROW_TILE = 4
@@ -290,20 +290,28 @@ class _Work:
         self, first: Value, count: Value, cell: Value, cells: Value, change: str, head: Value
     ) -> None:
         """Scores become weights, in place."""
-        k = self.k
-        with k.loop(count) as t:
-            position = self.step.positions[first + t].to(i64)
-            with k.loop(self.heads_per_kv) as r:
-                row = t * self.heads_per_kv + r
-                scores = self.scores.at(row * SPAN)
+        k, live_rows = self.k, count * self.heads_per_kv
 
-                def store(c: Value, weights: list[Value], scores: Pointer = scores) -> None:
-                    for i, weight in enumerate(weights):
-                        scores.store(c + i * k.f32_lanes, weight)
+        def scores_of(row: Value) -> Scores:
+            position = self.step.positions[first + row // self.heads_per_kv].to(i64)
+            return Scores(self.scores.at(row * SPAN), cells, cell, position, self.a.window)
 
-                window, query_head = self.a.window, head * self.heads_per_kv + r
-                changed = score_change(k, self.a, change, query_head, position)
-                self.softmax.weigh(row, scores, cells, cell, position, window, store, changed)
+        with k.loop(live_rows) as row:
+            scores = scores_of(row)
+            query_head = head * self.heads_per_kv + row % self.heads_per_kv
+            changed = score_change(k, self.a, change, query_head, scores.position)
+            if changed:
+                scores.change(changed)
+            self.softmax.find_largest(row, scores)
+        self.softmax.rescale_rows(0, self.rows)
+        with k.loop(live_rows) as row:
+            scores = scores_of(row)
+
+            def store(c: Value, weights: list[Value], place: Pointer = scores.place) -> None:
+                for i, weight in enumerate(weights):
+                    place.store(c + i * k.f32_lanes, weight)
+
+            self.softmax.weigh(row, scores, store)
 
     def add_values(self, values: Head, cell: Value, cells: Value) -> None:
         """Add the weighted values of the cells to the sums."""

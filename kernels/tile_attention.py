@@ -3,12 +3,12 @@
 The same online softmax as ``attention``, for many tokens at a time: a task is one head of keys and
 values for a tile of tokens, its rows are all query heads of these tokens. ``SPAN`` cells at a time
 are rounded to bfloat16 and arranged as right operands, then scores, weights and sums are made for
-all rows::
+32 rows after the other, so that scores do not leave the first cache::
 
     query   [tile of rows][head_dim / 32][16 rows][32]                 bf16  left operand
     keys    [tile of cells][head_dim / 32][16 pairs][16 cells][2]      bf16  right operand
-    scores  [rows][SPAN]                                               f32
-    weights [tile of rows][SPAN / 32][16 rows][32 cells]               bf16  left operand
+    scores  [32 rows][SPAN]                                            f32
+    weights [2 tiles of rows][SPAN / 32][16 rows][32 cells]            bf16  left operand
     values  [tile of elements][SPAN / 32][16 pairs of cells][16][2]    bf16  right operand
     sums    [rows][value_dim]                                          f32
 """
@@ -22,7 +22,7 @@ from pyllama.kernels.cache_types import CACHE_TYPES
 from pyllama.kernels.kernel import Array, Fields, kernel
 from pyllama.kernels.language import Builder, Pointer, Value
 from pyllama.kernels.score_changes import score_change
-from pyllama.kernels.softmax import OnlineSoftmax
+from pyllama.kernels.softmax import OnlineSoftmax, Scores
 from pyllama.kernels.transpose import transpose
 from pyllama.kernels.types import f32, i64, u8, u16, u32
 
@@ -45,8 +45,8 @@ def _rows(tokens: int, heads_per_kv: int) -> int:
 def scratch_bytes(tokens: int, heads_per_kv: int, head_dim: int, latent: int) -> int:
     """Scratch memory of a worker."""
     rows, value_dim = _rows(tokens, heads_per_kv), latent or head_dim
-    halves = rows * (head_dim + SPAN) + SPAN * (head_dim + value_dim)
-    singles = rows * (SPAN + value_dim + OnlineSoftmax.FLOATS_PER_ROW)
+    halves = rows * head_dim + SPAN * (head_dim + value_dim + BLOCK)
+    singles = BLOCK * SPAN + rows * (value_dim + OnlineSoftmax.FLOATS_PER_ROW)
     return halves * 2 + singles * f32.bytes
 
 
@@ -95,9 +95,10 @@ def tile_attend(
         cells = k.min(last + 1 - cell, k.const(i64, SPAN))
         arrange_keys(keys, cell, cells)
         work.arrange_values(values, cell, cells)
-        work.score(cells)
-        work.weigh(cell, change)
-        work.add_values(cells)
+        with k.loop(0, work.live_rows, BLOCK) as row:
+            work.score(row, cells)
+            work.weigh(row, cell, change)
+            work.add_values(row, cells)
     amx.stop(k)
     work.write()
 
@@ -129,8 +130,8 @@ class _Work:
         self.keys = self.query.at(rows * self.dim)
         self.values = self.keys.at(SPAN * self.dim)
         self.weights = self.values.at(SPAN * self.value_dim)
-        self.scores = self.weights.at(rows * SPAN).of(f32)
-        self.sums = self.scores.at(rows * SPAN)
+        self.scores = self.weights.at(BLOCK * SPAN).of(f32)
+        self.sums = self.scores.at(BLOCK * SPAN)
         self.softmax = OnlineSoftmax(k, self.sums.at(rows * self.value_dim), rows)
 
     def place(self, t: Value, r: Value) -> Value:
@@ -196,57 +197,82 @@ class _Work:
                 tile = self.values.at(start * SPAN)
                 amx.store_pairs(k, pair, tile.at(c * EDGE))
 
-    def score(self, cells: Value) -> None:
-        """Scores of all rows with all cells."""
-        k, dim, row_tile = self.k, self.dim, EDGE * self.dim
-        with k.loop(0, cells, BLOCK) as c, k.loop(0, self.live_rows, BLOCK) as row:
-            query, keys = self.query.at(row * dim), self.keys.at(c * dim)
+    def score(self, row: Value, cells: Value) -> None:
+        """Scores of a block of rows with all cells."""
+        k, dim, tile = self.k, self.dim, EDGE * self.dim
+        query = self.query.at(row * dim)
+        with k.loop(0, cells, BLOCK) as c:
+            keys = self.keys.at(c * dim)
             amx.multiply_block(
                 k,
-                (query, query.at(row_tile)),
-                (keys, keys.at(row_tile)),
+                (query, query.at(tile)),
+                (keys, keys.at(tile)),
                 dim // DEPTH,
-                self.scores.at(row * SPAN + c),
+                self.scores.at(c),
                 k.const(i64, SPAN),
                 from_zero=True,
             )
 
-    def weigh(self, cell: Value, change: str) -> None:
-        """Scores become weights, and what was summed so far is scaled down where it must be."""
-        k, dim = self.k, self.value_dim
-        with k.loop(self.count) as t:
-            position = self.step.positions[self.first + t].to(i64)
-            with k.loop(self.heads_per_kv) as r:
-                row = t * self.heads_per_kv + r
-                scores = self.scores.at(row * SPAN)
-                target = self.left(self.weights, row, SPAN)
+    def weigh(self, first: Value, cell: Value, change: str) -> None:
+        """Their scores become weights; what was summed so far is scaled down where it must be."""
+        k = self.k
+        end = k.min(first + BLOCK, self.live_rows)
+        oldest, newest = (self.position_of(row) for row in (first, end - 1))
+        sees_all = (cell + SPAN <= oldest + 1) & (cell > newest - self.a.window)
+        # most blocks see all: to compare each cell's position would take a third of the time
+        with k.either(sees_all) as (then, otherwise):
+            for branch, all_seen in ((then, True), (otherwise, False)):
+                with branch:
+                    self._weigh(first, end, cell, change, all_seen)
 
-                def store(c: Value, weights: list[Value], target: Pointer = target) -> None:
-                    for i in range(0, len(weights), 2):
-                        half = k.isa.f32_to_bf16(k, k.concat(weights[i : i + 2]))
-                        target.store(c * EDGE + i // 2 * (EDGE * DEPTH), half)
+    def _weigh(self, first: Value, end: Value, cell: Value, change: str, all_seen: bool) -> None:
+        k = self.k
+        with k.loop(first, end) as row:
+            scores = self.scores_of(row, first, cell, all_seen)
+            query_head = self.head * self.heads_per_kv + row % self.heads_per_kv
+            changed = score_change(k, self.a, change, query_head, scores.position)
+            if changed:
+                scores.change(changed)
+            self.softmax.find_largest(row, scores)
+        self.softmax.rescale_rows(first, BLOCK)
+        with k.loop(first, end) as row:
+            target = self.left(self.weights, row - first, SPAN)
 
-                window, query_head = self.a.window, self.head * self.heads_per_kv + r
-                changed = score_change(k, self.a, change, query_head, position)
-                self.softmax.weigh(row, scores, SPAN, cell, position, window, store, changed)
-                rescale = self.softmax.rescale[row]
-                with k.when(rescale < 1):
-                    for i in range(0, dim, EDGE):
-                        place = row * dim + i
-                        self.sums.store(place, self.sums.load(place, EDGE) * rescale)
+            def store(c: Value, weights: list[Value]) -> None:
+                for i in range(0, len(weights), 2):
+                    half = k.isa.f32_to_bf16(k, k.concat(weights[i : i + 2]))
+                    target.store(c * EDGE + i // 2 * (EDGE * DEPTH), half)
 
-    def add_values(self, cells: Value) -> None:
-        """Add the weighted values of the cells to the sums."""
-        k, dim = self.k, self.value_dim
-        steps = (cells + (DEPTH - 1)) // DEPTH
-        tile = EDGE * SPAN
-        with k.loop(0, dim, BLOCK) as start, k.loop(0, self.live_rows, BLOCK) as row:
-            weights, values = self.weights.at(row * SPAN), self.values.at(start * SPAN)
+            self.softmax.weigh(row, self.scores_of(row, first, cell, all_seen), store)
+            self.rescale_sums(row)
+
+    def position_of(self, row: Value) -> Value:
+        """The position of a row's token."""
+        return self.step.positions[self.first + row // self.heads_per_kv].to(i64)
+
+    def scores_of(self, row: Value, first: Value, cell: Value, all_seen: bool) -> Scores:
+        """Scores of a row, in a block that begins with row ``first``."""
+        place = self.scores.at((row - first) * SPAN)
+        return Scores(place, SPAN, cell, self.position_of(row), self.a.window, all_seen)
+
+    def rescale_sums(self, row: Value) -> None:
+        """Scale down what was summed so far of a row."""
+        k, dim, rescale = self.k, self.value_dim, self.softmax.rescale[row]
+        with k.when(rescale < 1):
+            for i in range(0, dim, EDGE):
+                place = row * dim + i
+                self.sums.store(place, self.sums.load(place, EDGE) * rescale)
+
+    def add_values(self, row: Value, cells: Value) -> None:
+        """Add the values of the cells, weighted, to the sums of the rows."""
+        k, dim, tile = self.k, self.value_dim, EDGE * SPAN
+        with k.loop(0, dim, BLOCK) as start:
+            values = self.values.at(start * SPAN)
             amx.multiply_block(
                 k,
-                (weights, weights.at(tile)),
+                (self.weights, self.weights.at(tile)),
                 (values, values.at(tile)),
-                steps,
+                (cells + (DEPTH - 1)) // DEPTH,
                 self.sums.at(row * dim + start),
                 k.const(i64, dim),
                 from_zero=False,

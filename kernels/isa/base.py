@@ -80,6 +80,10 @@ class ISA:
         values = k.table(element, np.array(table, element.numpy))
         return k.concat([values[index[i]] for i in range(index.type.lanes)])
 
+    def times_power(self, k: Builder, x: Value, n: Value) -> Value:
+        """``x * 2**n`` of f32; n: whole numbers from -126 to 127, as f32 too."""
+        return x * ((n.to(i32) + 127) << 23).bits_as(f32 * n.type.lanes)
+
     def bits(self, k: Builder, mask: Value) -> Value:
         """The bits of a u32 or u64 as booleans, lowest first."""
         n = mask.type.bits

@@ -32,6 +32,11 @@ def gather(element: Type, table: tuple[int, ...], index: Array) -> Array:
     return np.array(table, element.numpy)[index]
 
 
+def times_power(x: Array, n: Array) -> Array:
+    """(n,) f32 each -> (n,) f32."""
+    return np.ldexp(x, n.astype(np.int32))
+
+
 def bits(mask: Array) -> Array:
     """A u32 or u64 -> (32,) or (64,) booleans, lowest bit first."""
     return np.unpackbits(mask.view(np.uint8), bitorder="little").astype(bool)

@@ -142,6 +142,12 @@ class AVX512(AVX2):
         scale = k.const(i32, nothing.type.scalar.bytes)
         return k.call(name, nothing.type, nothing, place, index, every, scale)
 
+    def times_power(self, k: Builder, x: Value, n: Value) -> Value:
+        if x.type.lanes != 16:
+            return super().times_power(k, x, n)
+        every, as_set = k.const(i16, -1), k.const(i32, 4)  # no mask; rounds as always
+        return k.call("llvm.x86.avx512.mask.scalef.ps.512", x.type, x, n, x, every, as_set)
+
     def f32_to_bf16(self, k: Builder, value: Value) -> Value:
         if "avx512bf16" not in self.features:
             return super().f32_to_bf16(k, value)

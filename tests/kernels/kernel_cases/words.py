@@ -109,6 +109,13 @@ def pick_cases() -> list[Case]:
     ]
 
 
+def times_power_cases() -> list[Case]:
+    """Powers of both signs, up to the largest ones, whole vectors and less."""
+    x = np.array([1, -1.5, 0.75, -0.0, 1.9999999, 1.25, -1, 1] * 4, np.float32)
+    n = np.array([0, 1, -1, 5, -126, 127, -37, 12] * 4, np.float32)
+    return [word_case("times_power", x[:size], n[:size]) for size in (4, 8, 16, 32)]
+
+
 def gather_cases() -> list[Case]:
     """Both sizes of elements, whole vectors and less."""
     table = (0, 1, 1 << 31, (1 << 32) - 1)
@@ -150,6 +157,7 @@ def word_cases(dot_lanes: int) -> dict[str, list[Case]]:
         "dot": [case for lanes in {32, dot_lanes} for case in dot_cases(lanes)],
         "lookup": lookup_cases(),
         "pick": pick_cases(),
+        "times_power": times_power_cases(),
         "gather": gather_cases(),
         "bits": bits_cases(),
         "bf16_to_f32": bf16_to_f32_cases(),
