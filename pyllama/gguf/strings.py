@@ -77,3 +77,7 @@ class StringArray(Sequence[str]):
             return [region[a + LENGTH_BYTES : b].decode() for a, b in pairwise(spans)]
         except UnicodeDecodeError:
             return self[:]
+
+
+NO_STRINGS = StringArray(b"", np.zeros(1, np.int64))
+"""What an empty list cannot say: that its elements would be strings."""

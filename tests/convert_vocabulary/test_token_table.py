@@ -10,6 +10,7 @@ from checkpoint_folders import GPT2, added, byte_bpe, convert, different, size, 
 
 from pyllama.convert.vocabulary import Vocabulary, read_vocabulary
 from pyllama.errors import ConversionError
+from pyllama.gguf.strings import NO_STRINGS
 from pyllama.tokenizers.vocabulary import TokenType
 
 N, C, U, X = TokenType.NORMAL, TokenType.CONTROL, TokenType.USER_DEFINED, TokenType.UNUSED
@@ -48,6 +49,18 @@ def test_added_tokens_gaps_and_padding(document: dict[str, Any], tmp_path: Path)
     assert types(vocabulary, 399, *range(400, 408)) == [N, C, U, C, X, X, X, U, X]
     assert vocabulary.warnings == ()
     assert tokenizer.encode("a<think>b<|end|>", parse_special=True)[1::2] == [401, 400]
+
+
+def test_a_vocabulary_of_single_bytes_has_no_merges(
+    document: dict[str, Any], tmp_path: Path
+) -> None:
+    model = document["model"]
+    single = [text for text in model["vocab"] if len(text) == 1]
+    ids = {text: id for id, text in enumerate(single)}
+    changed = document | {"model": model | {"vocab": ids, "merges": []}}
+    vocabulary, tokenizer = convert(write(tmp_path, tokenizer__json=changed), len(ids))
+    assert vocabulary.metadata()["tokenizer.ggml.merges"] is NO_STRINGS
+    assert tokenizer.encode("ab") == [ids["a"], ids["b"]]
 
 
 def test_an_added_token_that_the_model_has_keeps_its_id(

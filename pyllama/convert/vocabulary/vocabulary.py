@@ -9,6 +9,7 @@ from typing import Any
 from pyllama.convert.vocabulary.chat_templates import template_keys
 from pyllama.convert.vocabulary.originals import Original
 from pyllama.convert.vocabulary.tokens import Tokens
+from pyllama.gguf.strings import NO_STRINGS
 from pyllama.tokenizers.huggingface import KEY
 from pyllama.tokenizers.keys import PREFIX
 from pyllama.tokenizers.vocabulary import SPECIAL
@@ -66,7 +67,7 @@ class Vocabulary:
             keys["scores"] = self.tokens.scores
         keys["token_type"] = self.tokens.types
         if self.merges is not None:
-            keys["merges"] = list(self.merges)
+            keys["merges"] = list(self.merges) or NO_STRINGS
         metadata = {PREFIX + name: value for name, value in (keys | dict(self.keys)).items()}
         metadata |= template_keys(self.templates)
         return metadata | ({} if self.whole is None else {KEY: self.whole})
