@@ -13,7 +13,12 @@ import typer
 from pyllama.commands import options, output
 from pyllama.commands.loading import model_path
 from pyllama.commands.lora_options import LoraFiles, ScaledLoraFiles, loras
-from pyllama.commands.overrides import Value, key_values, rope_overrides
+from pyllama.commands.overrides import (
+    Value,
+    idle_yarn_options,
+    key_values,
+    rope_overrides,
+)
 from pyllama.commands.words import together
 from pyllama.errors import UsageError
 
@@ -239,6 +244,8 @@ class OverrideOptions:
 
         adapters = loras(self.lora, self.lora_scaled)
         model = Model.load(path, isa=isa, overrides=changes, loras=adapters)
+        if idle := idle_yarn_options(self, model.metadata):
+            log.warning("%s: no effect without --rope-scaling yarn", ", ".join(idle))
         if self.check_tensors:
             from pyllama.tensor_check import check_tensors
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from pyllama.commands.words import items
@@ -78,6 +78,21 @@ def rope_overrides(options: OverrideOptions) -> dict[str, Value]:
         ".rope.scaling.yarn_beta_fast": _unless_negative(options.yarn_beta_fast),
     }
     return {key: value for key, value in values.items() if value is not None}
+
+
+def idle_yarn_options(options: OverrideOptions, metadata: Mapping[str, object]) -> list[str]:
+    """Options for YaRN that are given to a model whose positions it does not scale.
+
+    metadata: of the model, with the options' own in it.
+    """
+    if metadata.get(f"{metadata.get('general.architecture')}.rope.scaling.type") == "yarn":
+        return []
+    given = {
+        "--yarn-ext-factor": options.yarn_ext_factor,
+        "--yarn-beta-slow": options.yarn_beta_slow,
+        "--yarn-beta-fast": options.yarn_beta_fast,
+    }
+    return [name for name, value in given.items() if value >= 0]
 
 
 def _unless_negative(value: float) -> float | None:

@@ -221,12 +221,20 @@ def test_metadata_can_be_overridden(tiny: Path) -> None:
     yarn = ("--rope-scaling", "yarn", "--rope-scale", "4", "--yarn-orig-ctx", "64")
     assert text(tiny, *yarn) != text(tiny, "--rope-scale", "4")
     log = run(tiny, *yarn, "--yarn-beta-slow", "2", "-lv", "3").err
+    assert "no effect" not in log
     assert "override: .rope.scaling.yarn_beta_slow = 2.0" in log
     names = run(tiny, "--override-kv", '"general.name=str:a,b",x.y=int:3', "-lv", "3").err
     assert "override: general.name = 'a,b'\noverride: x.y = 3\n" in names
     no_bos = ("tokenizer.ggml.add_bos_token=bool:false", "general.name=str:other")
     shown = run(tiny, "--override-kv", ",".join(no_bos), "--verbose-prompt").err
     assert "number of tokens in prompt = 6" in shown
+
+
+def test_yarn_options_without_yarn_are_told(tiny: Path) -> None:
+    result = run(tiny, "--yarn-beta-fast", "8", "--yarn-ext-factor", "0")
+    assert result.code == 0
+    told = "--yarn-ext-factor, --yarn-beta-fast: no effect without --rope-scaling yarn"
+    assert told in result.err
 
 
 def test_tensors_are_checked_when_asked_for(tiny: Path, tmp_path: Path) -> None:
