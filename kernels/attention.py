@@ -27,7 +27,6 @@ from pyllama.kernels.functions import exp
 from pyllama.kernels.kernel import Array, Fields, kernel
 from pyllama.kernels.language import Builder, Pointer, Value
 from pyllama.kernels.prefetch import LINE_BYTES, prefetch_ahead
-from pyllama.kernels.rope import largest_vector
 from pyllama.kernels.score_changes import score_change
 from pyllama.kernels.softmax import LOWEST, OnlineSoftmax, Scores
 from pyllama.kernels.types import f32, i64, u8
@@ -157,7 +156,7 @@ def merge_parts(
     k: Builder, a: Fields, step: Fields, *, task: Value, thread: Value, value_dim: int, parts: int
 ) -> None:
     """What the parts of one head of one token found becomes its output, if there are several."""
-    lanes = largest_vector(k, value_dim)
+    lanes = k.lanes_that_divide(value_dim)
     position = step.positions[task // a.heads].to(i64)
     begin, share = _split(k, position, position, a.window, parts)
     used = (position - begin) // share + 1
@@ -197,7 +196,7 @@ class _Work:
         self.k, self.a, self.step = k, a, step
         self.head_dim, self.value_dim = head_dim, value_dim
         self.heads_per_kv, self.rows, self.row_tile = heads_per_kv, rows, row_tile(rows)
-        self.lanes, self.value_lanes = (largest_vector(k, dim) for dim in (head_dim, value_dim))
+        self.lanes, self.value_lanes = (k.lanes_that_divide(dim) for dim in (head_dim, value_dim))
         memory = step.scratch.at(thread * step.scratch_stride).of(f32)
         self.query = memory
         self.sums = memory.at(rows * head_dim)

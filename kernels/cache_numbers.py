@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from pyllama.kernels.cache_layout import CELLS, Count, KeyGroup, NewHeads
 from pyllama.kernels.language import Builder, Pointer, Value
-from pyllama.kernels.rope import largest_vector
 from pyllama.kernels.types import Type, f32, u8, u16
 
 
@@ -40,7 +39,7 @@ class Numbers:
     def store(self, k: Builder, new: NewHeads) -> None:
         """See ``CacheType``."""
         side, dim = new.side, new.side.head_dim
-        lanes = largest_vector(k, dim)
+        lanes = k.lanes_that_divide(dim)
         with k.loop(new.first, new.end) as token, k.loop(side.kv_heads) as head:
             source = new.x.at((token * side.kv_heads + head) * dim)
             memory, cell = new.place(token, head)

@@ -367,3 +367,10 @@ class Builder:
     def f32_lanes(self) -> int:
         """How many float32 a vector register holds."""
         return self.isa.vector_bytes // f32.bytes
+
+    def lanes_that_divide(self, count: int) -> int:
+        """The most lanes of a vector of float32 that divide ``count``."""
+        lanes = self.f32_lanes
+        while count % lanes:
+            lanes //= 2
+        return lanes

@@ -22,7 +22,7 @@ def rope(
     table: (positions, 2, pairs) cosines and sines.
     """
     table = a.table.at(step.positions[task].to(i64) * (2 * pairs))
-    lanes = largest_vector(k, pairs)
+    lanes = k.lanes_that_divide(pairs)
     with k.loop(a.heads) as h:
         head = (task * a.heads + h) * a.head_dim
         x, out = a.x.at(head), a.out.at(head)
@@ -41,14 +41,6 @@ def rope(
                 out.store(i * 2, _interleave(k, *turned))
         with k.loop(2 * pairs, a.head_dim) as i:
             out[i] = x[i]
-
-
-def largest_vector(k: Builder, count: int) -> int:
-    """The most lanes of a register that divide ``count``."""
-    lanes = k.f32_lanes
-    while count % lanes:
-        lanes //= 2
-    return lanes
 
 
 def _interleave(k: Builder, a: Value, b: Value) -> Value:
