@@ -21,7 +21,8 @@ from pyllama.kernels.types import f32, i32, i64, u8, u32
 
 
 @kernel(
-    x=Array(f32),  # (rows, width): a row for every ``share`` pairs
+    x=Array(f32),  # (rows, stride), floats or records: a row for every ``share`` pairs
+    stride=i64,
     width=i64,
     groups=Array(i32),
     out=Array(u32),  # (positions, words)
@@ -40,13 +41,13 @@ def pack_groups(
 ) -> None:
     """Gather the rows of each expert's tokens and pack them. One task a block of positions.
 
-    Elements are 32 bits of any kind; ``share``: neighbouring pairs that have one row.
+    ``share``: neighbouring pairs that have one row.
     """
     way, groups = PANELS[panels], Groups(a.groups, experts)
     block = way.block(k.isa)
     first = task * block
     with k.when(first < groups.end):
-        rows = [a.x.at(groups.pair(first + i) // share * a.width) for i in range(block)]
+        rows = [a.x.at(groups.pair(first + i) // share * a.stride) for i in range(block)]
         way.pack(k, rows, a.width, a.out.at(first * a.words))
 
 

@@ -86,8 +86,9 @@ def head_matvec(
 
 
 @kernel(
-    x=Array(f32),  # (tokens, heads, width)
+    x=Array(f32),  # (tokens, heads, stride), floats or records
     heads=i64,
+    stride=i64,
     width=i64,
     out=Array(u32),  # (heads, tokens, words), tokens being whole blocks
     words=i64,  # of a packed token
@@ -101,7 +102,7 @@ def pack_heads(
     block = way.block(k.isa)
     with k.loop(a.heads) as h:
         places = ((task * block + i) * a.heads + h for i in range(block))
-        rows = [a.x.at(place * a.width) for place in places]
+        rows = [a.x.at(place * a.stride) for place in places]
         out = a.out.at((h * a.blocks + task) * (a.words * block))
         way.pack(k, rows, a.width, out)
 

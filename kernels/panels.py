@@ -48,7 +48,7 @@ class Panels(ABC):
         """Scratch memory of a task of so many rows; ``tokens`` are whole blocks."""
 
     def pack(self, k: Builder, rows: list[Pointer], width: Value, out: Pointer) -> None:
-        """Pack the rows of a block of tokens."""
+        """Pack the rows of a block of tokens: ``width`` floats each, or their record."""
         pack_rows(k, rows, width, out)
 
     @abstractmethod
@@ -130,6 +130,10 @@ class Integers(Panels):
     def scratch_bytes(self, rows: int, tokens: int, matrices: int = 1) -> int:
         """See ``Panels``."""
         return int8_panels.scratch_bytes(tokens, matrices)
+
+    def pack(self, k: Builder, rows: list[Pointer], width: Value, out: Pointer) -> None:
+        """See ``Panels``."""
+        int8_panels.pack(k, rows, width, out)
 
     def multiply(
         self,

@@ -34,8 +34,8 @@ def pack(k: Builder, a: Fields, step: Fields, *, task: Value, thread: Value, tok
 
 
 def pack_rows(k: Builder, rows: list[Pointer], width: Value, tile: Pointer) -> None:
-    """Write the rows of a tile of tokens element by element."""
-    lanes, tokens = k.f32_lanes, len(rows)
+    """Write the rows of a tile of tokens element by element, as large as those of ``tile`` are."""
+    lanes, tokens = k.isa.vector_bytes // tile.element.bytes, len(rows)
     whole = width // lanes * lanes
     for first in range(0, tokens, lanes):
         part = rows[first : first + lanes]

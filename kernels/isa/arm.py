@@ -1,4 +1,4 @@
-"""AArch64: NEON, with dot products where present."""
+"""AArch64: NEON, with dot products, and those of pairs, where present."""
 
 from __future__ import annotations
 
@@ -8,7 +8,11 @@ from pyllama.kernels.isa.base import ISA
 from pyllama.kernels.types import f32, i8, i16, i32, u8
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pyllama.kernels.language import Builder, Value
+
+    _Product = Callable[[Builder, Value, Value, Value], Value]
 
 
 class NEON(ISA):
@@ -27,8 +31,21 @@ class NEON(ISA):
     def dots_signed_bytes(self) -> bool:
         return True
 
+    @property
+    def dots_pairs(self) -> bool:
+        return "i8mm" in self.features
+
     def dot(self, k: Builder, total: Value, w: Value, x: Value) -> Value:
         add = self._sdot if "dotprod" in self.features else self._pairwise
+        return self._by_vector(k, add, total, w, x)
+
+    def dot_pairs(self, k: Builder, total: Value, w: Value, x: Value) -> Value:
+        if not self.dots_pairs:
+            return super().dot_pairs(k, total, w, x)
+        return self._by_vector(k, self._smmla, total, w, x)
+
+    @staticmethod
+    def _by_vector(k: Builder, add: _Product, total: Value, w: Value, x: Value) -> Value:
         signed = w.bits_as(i8 * w.type.lanes)  # right for u8 up to 127 too
         parts = [
             add(
@@ -44,6 +61,10 @@ class NEON(ISA):
     @staticmethod
     def _sdot(k: Builder, total: Value, w: Value, x: Value) -> Value:
         return k.call("llvm.aarch64.neon.sdot.v4i32.v16i8", total.type, total, w, x)
+
+    @staticmethod
+    def _smmla(k: Builder, total: Value, w: Value, x: Value) -> Value:
+        return k.call("llvm.aarch64.neon.smmla.v4i32.v16i8", total.type, total, w, x)
 
     @staticmethod
     def _pairwise(k: Builder, total: Value, w: Value, x: Value) -> Value:

@@ -49,6 +49,11 @@ class ISA:
         return False
 
     @property
+    def dots_pairs(self) -> bool:
+        """Whether ``dot_pairs`` is one instruction."""
+        return False
+
+    @property
     def key(self) -> str:
         """Name and features, which together decide what code is emitted."""
         return "+".join((self.name, *self.features))
@@ -64,6 +69,19 @@ class ISA:
         pairs = products.take(lanes).to(i32) + products.take([i + 1 for i in lanes]).to(i32)
         halves = range(0, pairs.type.lanes, 2)
         return total + pairs.take(halves) + pairs.take([i + 1 for i in halves])
+
+    def dot_pairs(self, k: Builder, total: Value, w: Value, x: Value) -> Value:
+        """``total[2i+j] + sum of w[8i+l] * x[8j+l] for l in 0..7``, i and j being 0 or 1.
+
+        So in every 16 bytes: two rows by two columns of 8. Types are those of ``dot``.
+        """
+        lanes = range(total.type.lanes)
+        rows, columns = (v.bits_as(u32 * len(lanes)) for v in (w, x))
+        for half in (0, 1):
+            row = rows.take([i // 2 * 2 + half for i in lanes])
+            column = columns.take([i // 4 * 4 + i % 2 * 2 + half for i in lanes])
+            total = self.dot(k, total, row.bits_as(w.type), column.bits_as(x.type))
+        return total
 
     def lookup(self, k: Builder, table: tuple[int, ...], index: Value) -> Value:
         """``table[index]``: a table of 16 i8, index: (n,) u8 below 16."""

@@ -17,6 +17,12 @@ def dot(total: Array, w: Array, x: Array) -> Array:
     return total + products.reshape(-1, 4).sum(axis=1, dtype=np.int32)
 
 
+def dot_pairs(total: Array, w: Array, x: Array) -> Array:
+    """total: (n,) i32, w: (4n,) u8 or i8, x: (4n,) i8 -> (n,) i32: 2 by 2 in 16 bytes each."""
+    rows, columns = (v.astype(np.int32).reshape(-1, 2, 8) for v in (w, x))
+    return total + (rows @ columns.transpose(0, 2, 1)).reshape(-1)
+
+
 def lookup(table: tuple[int, ...], index: Array) -> Array:
     """index: (n,) u8 below 16 -> (n,) i8."""
     return np.array(table, np.int8)[index]

@@ -175,7 +175,8 @@ class _Side:
         rows = low.few_parts(self.weight, self.x, self.parts)["x"] if is_int8 else None
         arguments: dict[str, Argument] = {
             "x": rows or low.buffers[self.x],
-            "width": words if is_int8 else self.width,
+            "stride": words if is_int8 else self.width,
+            "width": self.width,
             "groups": self._groups(block),
             "out": out,
             "words": words,

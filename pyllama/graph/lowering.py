@@ -197,9 +197,10 @@ def _packed_records(low: Lowering, x: Tensor) -> Buffer:
     out = Buffer(f"{x.name}.packed8", low.mode.padded(x.rows) * record)
     tile = int8_panels.tile_tokens(low.isa)
     arguments: dict[str, Argument] = {
-        "x": low.activations(x, "int8"), "out": out, "width": record // f32.bytes,
+        "x": low.activations(x, "int8"), "out": out, "width": x.width, "words": record // f32.bytes,
     }  # fmt: skip
-    low.launch(pack(tokens=tile), arguments, count=x.rows.value, group=tile, label=out.name)
+    kernel = int8_panels.pack_records()
+    low.launch(kernel, arguments, count=x.rows.value, group=tile, label=out.name)
     return out
 
 

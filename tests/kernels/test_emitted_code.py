@@ -15,6 +15,7 @@ from pyllama.kernels.isa.base import ISA
 from pyllama.kernels.isa.x86 import AVX2, AVX512, AVXVNNI
 from pyllama.kernels.jit import assembly_for
 from pyllama.kernels.kernel import Kernel
+from pyllama.kernels.matmul import matmul
 
 BEYOND_AVX2 = re.compile(
     r"%zmm|%k[0-7]\b|%[xy]mm(1[6-9]|2\d|3[01])\b|\bvpternlog|\bvpdpbusd|\bvmovdqu(8|16|32|64)\b"
@@ -25,6 +26,11 @@ ALLOWED = {"memset", "memcpy"}
 copy, as encoders do with signs."""
 
 DOTS = matvecs(TensorType.Q8_0, TensorType.Q4_K, TensorType.IQ4_XS)
+
+BATCH_DOTS = [
+    matmul(type=t, panels="int8", rows="n_tokens", epilogue="none")
+    for t in (TensorType.Q8_0, TensorType.Q6_K)
+]
 
 
 def symbol(kernel: Kernel) -> str:
@@ -80,6 +86,19 @@ def test_dot_products(isa: ISA, instruction: str, kernel: Kernel) -> None:
     used = {name for name in ("vpdpbusd", "vpmaddubsw", "sdot", "smull") if f"\t{name}\t" in text}
     assert used == {instruction}
     assert isa.name == "avx512" or "%zmm" not in text
+
+
+@pytest.mark.parametrize("kernel", BATCH_DOTS, ids=symbol)
+@pytest.mark.parametrize(
+    ("without", "instruction"),
+    [(set(), "smmla"), ({"i8mm"}, "sdot"), ({"i8mm", "dotprod"}, "smull")],
+    ids=["all", "dotprod", "least"],
+)
+def test_dot_products_of_batches_on_arm(
+    without: set[str], instruction: str, kernel: Kernel
+) -> None:
+    text = assembly_for(NEON(frozenset((*NEON.needs, *NEON.uses)) - without), kernel)
+    assert {name for name in ("smmla", "sdot", "smull") if f"\t{name}\t" in text} == {instruction}
 
 
 def test_avx512_code_uses_whole_registers() -> None:

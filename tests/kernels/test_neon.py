@@ -7,12 +7,16 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
+from kernel_cases import heads as by_head
 from kernel_cases import rows
 from kernel_cases.attention import Heads, Tokens, attention_case, store_case
 from kernel_cases.case import Case
+from kernel_cases.draw import draw_case
 from kernel_cases.emulation import emulate, missing_tools
 from kernel_cases.encoding import FLOATS, decode_case, encode_case, encode_floats_case
+from kernel_cases.experts import Mixture, batch_case
 from kernel_cases.matmuls import (
     Size,
     Variant,
@@ -41,6 +45,7 @@ EM_AARCH64 = 183
 """The machine's number in ELF."""
 
 LEAST, ALL = NEON(frozenset(NEON.needs)), NEON(frozenset((*NEON.needs, *NEON.uses)))
+WITHOUT_PAIRS = NEON(frozenset(ALL.features) - {"i8mm"})
 
 HEADS = [
     Heads(64, 4, 2, 4, "f16", "f16"),
@@ -72,15 +77,33 @@ def dots() -> dict[str, Factory]:
     }
 
 
+def integer_matmuls(*types: TensorType) -> dict[str, Factory]:
+    """Batches that are multiplied in int8."""
+    return {
+        f"matmul8-{type.label}-{size.width}": partial(matmul_case, ALL, type, size, "int8")
+        for type in types
+        if int8_panels.fits(ALL, type)
+        for size in sizes(type)
+    }
+
+
+def integer_parts() -> dict[str, Factory]:
+    """The same for each expert and each head."""
+    type = TensorType.Q8_0
+    mixture, size = Mixture(4, 2, 20, 320, 96, type, task_rows=64), by_head.Size(2, 70, 96, 9)
+    return {
+        "experts8": partial(batch_case, ALL, mixture, "int8"),
+        "heads8": partial(by_head.matmul_case, ALL, type, size, "int8"),
+    }
+
+
 def matmuls() -> dict[str, Factory]:
     """The other ways weights are read."""
-    cases: dict[str, Factory] = {}
+    cases = integer_matmuls(*FORMATS) | integer_parts()
     for type in FORMATS:
         for size in sizes(type):
             name = f"{type.label}-{size.width}"
             cases[f"matmul-{name}"] = partial(matmul_case, ALL, type, size, "floats")
-            if int8_panels.fits(ALL, type):
-                cases[f"matmul8-{name}"] = partial(matmul_case, ALL, type, size, "int8")
             cases[f"embedding-{name}"] = partial(embedding_case, type, size.width)
             if not is_quantized(type):
                 cases[f"matvec-{name}"] = partial(matvec_case, type, size, 1)
@@ -108,6 +131,8 @@ def others() -> dict[str, Factory]:
     for style in STYLES:
         cases[f"rope-{style}"] = partial(rows.rope_case, style, 10, 24)
     cases["hadamard"] = partial(rows.hadamard_case, 64)
+    for size in (1, 7, 300):
+        cases[f"draw-{size}"] = partial(draw_case, size, 40, 3)
     tokens = [Tokens(1, 62, 5), Tokens(0, 0, 3)]
     for heads in HEADS:
         name = f"{heads.head_dim}-{heads.key_type}-{heads.value_type}"
@@ -146,8 +171,11 @@ def _word(word: str, i: int) -> Case:
     return word_cases(NEON.dot_lanes)[word][i]
 
 
+UNPAIRED = integer_matmuls(TensorType.Q8_0, TensorType.Q4_K, TensorType.Q6_K)
+
 CASES: dict[str, tuple[NEON, dict[str, Factory]]] = {
     "neon": (ALL, words() | dots() | matmuls() | conversions() | others()),
+    "neon-without-pairs": (WITHOUT_PAIRS, UNPAIRED),
     "neon-least": (LEAST, words() | dots()),
 }
 """What is run on which target: only dot products depend on features."""
@@ -207,3 +235,12 @@ def emulated(
 )
 def test_numbers(target: str, name: str, emulated: dict[str, dict[str, Case]]) -> None:
     emulated[target][name].judge()
+
+
+@pytest.mark.parametrize("name", UNPAIRED)
+def test_products_of_pairs_change_no_bit(name: str, emulated: dict[str, dict[str, Case]]) -> None:
+    one, other = (
+        emulated[target][name].launches[-1].arguments["out"]
+        for target in ("neon", "neon-without-pairs")
+    )
+    np.testing.assert_array_equal(one, other)

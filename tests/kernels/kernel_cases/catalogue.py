@@ -24,6 +24,7 @@ from pyllama.kernels.expert_matmul import expert_matmul, gated_expert_matmul, pa
 from pyllama.kernels.expert_matvec import expert_matvec, gated_expert_matvec
 from pyllama.kernels.hadamard import hadamard
 from pyllama.kernels.heads import head_join, head_matmul, head_matvec, head_part, pack_heads
+from pyllama.kernels.int8_panels import pack_records
 from pyllama.kernels.kernel import Kernel
 from pyllama.kernels.kv_cache import kv_store, latent_store
 from pyllama.kernels.matmul import gated_matmul, matmul
@@ -140,6 +141,7 @@ def of_each_kind() -> list[Kernel]:
         combine_scores(),
         *conversions(),
         pack(tokens=16),
+        pack_records(),
         *(each(function=name) for name in FUNCTIONS),
         gate(activation="gelu"),
         layer_norm(biased=True),

@@ -195,14 +195,14 @@ def batch_case(isa: ISA, mix: Mixture, panels: str, packed: bool = False) -> Cas
     scratch = way.scratch_bytes(mix.task_rows, padded, matrices=2)
 
     def pack(x: Array, rows: int, width: int, share: int) -> dict[str, Any]:
-        words = way.words(width)
+        words, stride = way.words(width), width
         if way.form == "int8":
             x, record = run.records(x, rows, width)
-            width = record // 4
+            stride = record // 4
         out = run.memory.empty((run.positions, words), np.uint32)
         kernel = pack_groups(panels=panels, experts=mix.experts, share=share)
-        arguments = {"x": x, "width": width, "groups": run.groups, "out": out, "words": words}
-        run.add(kernel, run.positions // block, **arguments)
+        arguments = {"x": x, "stride": stride, "width": width, "out": out, "words": words}
+        run.add(kernel, run.positions // block, groups=run.groups, **arguments)
         return {"x": out, "words": words}
 
     kernel = gated_expert_matmul(

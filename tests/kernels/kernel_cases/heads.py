@@ -132,12 +132,12 @@ def matmul_case(isa: ISA, type: TensorType, size: Size, panels: str) -> Case:
     blocks = -(-size.tokens // block)
     run = _Run(type, size, blocks * block)
     out = run.memory.empty((size.tokens, size.heads * size.n_rows), np.float32)
-    x, width, words = run.x, size.width, way.words(size.width)
+    x, stride, words = run.x, size.width, way.words(size.width)
     if way.form == "int8":
-        x, width = run.records()[0], words
+        x, stride = run.records()[0], words
     packed = run.memory.empty((size.heads * blocks * block, words), np.uint32)
     packing = {
-        "x": x, "heads": size.heads, "width": width,
+        "x": x, "heads": size.heads, "stride": stride, "width": size.width,
         "out": packed, "words": words, "blocks": blocks,
     }  # fmt: skip
     run.launches.append(Launch(pack_heads(panels=panels), blocks, packing))

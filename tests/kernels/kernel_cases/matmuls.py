@@ -17,6 +17,7 @@ from pyllama.kernels.activation import quantize, quantize_meaning, record_bytes
 from pyllama.kernels.amx import EDGE
 from pyllama.kernels.elementwise import embedding
 from pyllama.kernels.formats import FORMATS, QuantizedFormat
+from pyllama.kernels.int8_panels import pack_records
 from pyllama.kernels.isa.base import ISA
 from pyllama.kernels.isa.meaning import bf16_to_f32, f32_to_bf16
 from pyllama.kernels.matmul import matmul
@@ -200,8 +201,8 @@ class Packed:
             records = memory.empty((rows, record), np.uint8)
             arguments = {"x": x, "out": records, "width": width, "record": record}
             self.launches.append(Launch(quantize(), rows, arguments))
-            packing |= {"x": records, "width": self.words}
-        kernel = pack(tokens=way.block(isa))
+            packing |= {"x": records, "words": self.words}
+        kernel = pack_records() if way is INTEGERS else pack(tokens=way.block(isa))
         self.launches.append(Launch(kernel, self.padded // way.block(isa), packing))
 
     def arguments(self, task_rows: int) -> dict[str, Any]:

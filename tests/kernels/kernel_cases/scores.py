@@ -14,6 +14,7 @@ from pyllama.gguf.types import TensorType
 from pyllama.graph.ops.elements import FUNCTIONS
 from pyllama.kernels.activation import quantize, record_bytes
 from pyllama.kernels.amx import EDGE
+from pyllama.kernels.int8_panels import pack_records
 from pyllama.kernels.isa.base import ISA
 from pyllama.kernels.isa.meaning import bf16_to_f32, f32_to_bf16
 from pyllama.kernels.panels import INTEGERS, TILES, Panels
@@ -116,11 +117,12 @@ def _packed(
     if way is TILES:
         arguments = {"x": x, "out": packed, "width": width}
         return packed, [Launch(pack_tiles(), padded // EDGE, arguments)]
-    rows, launches = x, []
-    if way is INTEGERS:
-        record = record_bytes(width)
-        rows = memory.empty((padded, record), np.uint8)
-        arguments = {"x": x, "out": rows, "width": width, "record": record}
-        launches.append(Launch(quantize(), padded, arguments))
-    arguments = {"x": rows, "out": packed, "width": way.words(width)}
-    return packed, [*launches, Launch(pack(tokens=block), padded // block, arguments)]
+    tasks, arguments = padded // block, {"x": x, "out": packed, "width": width}
+    if way is not INTEGERS:
+        return packed, [Launch(pack(tokens=block), tasks, arguments)]
+    record = record_bytes(width)
+    records = memory.empty((padded, record), np.uint8)
+    return packed, [
+        Launch(quantize(), padded, {"x": x, "out": records, "width": width, "record": record}),
+        Launch(pack_records(), tasks, arguments | {"x": records, "words": way.words(width)}),
+    ]

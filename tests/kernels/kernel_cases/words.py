@@ -76,8 +76,8 @@ def _bytes(array: NDArray[Any]) -> NDArray[np.uint8]:
     return np.ascontiguousarray(array).view(np.uint8)
 
 
-def dot_cases(lanes: int) -> list[Case]:
-    """Weights without and with sign, ordinary and extreme."""
+def dot_cases(word: str, lanes: int) -> list[Case]:
+    """Dot products: weights without and with sign, ordinary and extreme."""
     total, x = _integers(-(10**6), 10**6, lanes // 4, "i4"), _integers(-127, 127, lanes, "i1")
     cases = []
     for low, high, kind in ((0, 127, "u1"), (-127, 127, "i1")):
@@ -85,9 +85,7 @@ def dot_cases(lanes: int) -> list[Case]:
             _integers(low, high, lanes, kind),
             *(np.full(lanes, w, kind) for w in (low, high)),
         ]
-        cases += [
-            word_case("dot", total, w, y) for w in weights for y in (x, np.full_like(x, -127))
-        ]
+        cases += [word_case(word, total, w, y) for w in weights for y in (x, np.full_like(x, -127))]
     return cases
 
 
@@ -154,7 +152,10 @@ def f32_to_bf16_cases() -> list[Case]:
 def word_cases(dot_lanes: int) -> dict[str, list[Case]]:
     """Runs of every word; ``dot_lanes``: bytes that the target takes in one dot product."""
     return {
-        "dot": [case for lanes in {32, dot_lanes} for case in dot_cases(lanes)],
+        **{
+            word: [case for lanes in {32, dot_lanes} for case in dot_cases(word, lanes)]
+            for word in ("dot", "dot_pairs")
+        },
         "lookup": lookup_cases(),
         "pick": pick_cases(),
         "times_power": times_power_cases(),
