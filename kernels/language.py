@@ -220,9 +220,10 @@ class Builder:
         value = self.ir.call(function, [a.ir for a in arguments])
         return Value(self, value, returns or boolean)
 
-    def fma(self, a: Value, b: Value, c: Value) -> Value:
+    def fma(self, a: Value, b: Value | Number, c: Value | Number) -> Value:
         """``a * b + c``, rounded once."""
         a, b = self.matched(a, b)
+        a, c = self.matched(a, c)
         return self.call(f"llvm.fma.{a.type.suffix}", a.type, a, b, c)
 
     def max(self, a: Value, b: Value | Number) -> Value:

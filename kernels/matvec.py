@@ -10,7 +10,7 @@ from pyllama.gguf.types import TensorType
 from pyllama.kernels.activation import Record
 from pyllama.kernels.epilogue import finish
 from pyllama.kernels.formats import FORMATS, FloatFormat, QuantizedFormat
-from pyllama.kernels.formats.base import CHUNK, Block
+from pyllama.kernels.formats.base import CHUNK, Block, Piece
 from pyllama.kernels.gates import GATES
 from pyllama.kernels.kernel import Array, Fields, kernel
 from pyllama.kernels.language import Builder, Pointer, Value, Variable
@@ -33,7 +33,7 @@ SUMS = 4
     row_bytes=i64,
     n_rows=i64,
     task_rows=i64,  # rows that one task computes
-    x=Array(u8),  # (tokens, record): activation records, or f32 for float weights
+    x=Array(u8),  # (tokens, record): records, striped where the format is; f32 for float weights
     record=i64,  # bytes a token
     width=i64,  # weights in a row
     out=Array(f32),  # (tokens, stride)
@@ -137,8 +137,7 @@ class _Column:
 
     def __init__(self, k: Builder, fmt: QuantizedFormat, x: Record, unroll: int) -> None:
         self.k, self.x = k, x
-        self.joined = max(1, min(fmt.block_size, k.isa.dot_lanes) // CHUNK)
-        self.sums = [k.variable(k.zero(f32 * (CHUNK * self.joined // 4))) for _ in range(SUMS)]
+        self.sums = [k.variable(k.zero(f32 * (fmt.piece_size(k) // 4))) for _ in range(SUMS)]
         offset_group = fmt.offset_group or fmt.group
         groups = fmt.block_size // offset_group
         self.offset_sums = {
@@ -166,23 +165,31 @@ def _add_blocks(
 ) -> None:
     """Unpack some blocks and add their products to the sums of every token."""
     size = fmt.block_size * len(blocks)
-    lanes, scales, offsets = fmt.unpacked(k, blocks)
+    weights = fmt.unpacked(k, blocks)
     start = first * fmt.block_size
     for column in columns:
         d = column.x.d.load(start // CHUNK, size // CHUNK)
-        scale = scales * d.take([i // CHUNK for i in range(0, size, fmt.group)])
-        for c in range(0, len(lanes), column.joined):
-            w = k.concat(lanes[c : c + column.joined])
-            x = column.x.q.load(start + c * CHUNK, w.type.lanes)
-            products = k.isa.dot(k, k.zero(i32 * (w.type.lanes // 4)), w, x).to(f32)
-            spread = [(c * CHUNK + i) // fmt.group for i in range(0, w.type.lanes, 4)]
-            total = column.sums[c // column.joined % SUMS]
-            total.value = k.fma(products, scale.take(spread), total.value)
-        if offsets is not None:
-            groups = offsets.type.lanes
+        scales = weights.scales * d.take([i // CHUNK for i in range(0, size, fmt.group)])
+        for n, piece in enumerate(weights.pieces):
+            products = _products(k, piece, column.x.q.at(start))
+            total = column.sums[n % SUMS]
+            total.value = k.fma(products.to(f32), scales.take(piece.groups), total.value)
+        if weights.offsets is not None:
+            groups = weights.offsets.type.lanes
             sums = column.x.sums(size // groups).load(start * groups // size, groups)
             total = column.offset_sums[groups]
-            total.value = k.fma(offsets, sums, total.value)
+            total.value = k.fma(weights.offsets, sums, total.value)
+
+
+def _products(k: Builder, piece: Piece, q: Pointer) -> Value:
+    """Sums of products of weights and activations."""
+    total = k.zero(i32 * len(piece.groups))
+    for i, (w, place) in enumerate(zip(piece.vectors, piece.places, strict=True)):
+        x = q.load(place, w.type.lanes)
+        if piece.negative:
+            x = k.isa.negated(k, x, piece.negative[i])
+        total = k.isa.dot(k, total, w, x)
+    return total
 
 
 def _float_dot(

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pyllama import quants
 from pyllama.gguf.types import TensorType
-from pyllama.kernels.activation import quantize_meaning, record_bytes
+from pyllama.kernels.activation import quantize_meaning, record_bytes, striped_meaning
 from pyllama.kernels.formats import FORMATS, QuantizedFormat
 from pyllama.kernels.jit import Library
 from pyllama.kernels.kernel import STEP, Kernel
@@ -40,8 +40,9 @@ def _is_right(library: Library, type: TensorType) -> bool:
     row = _known_row(type)
     weights = quants.dequantize(row, type, (WIDTH,))
     x = 1 + np.sin(np.arange(WIDTH, dtype=np.float32))
-    is_quantized = isinstance(FORMATS[type], QuantizedFormat)
-    memory, seen = _records(x) if is_quantized else (x.view(np.uint8), x)
+    fmt, memory, seen = FORMATS[type], x.view(np.uint8), x
+    if isinstance(fmt, QuantizedFormat):
+        memory, seen = _records(x, fmt.striped)
     out = np.zeros(1, np.float32)
     kernel = _kernel(type)
     arguments = kernel.arguments.pack(
@@ -80,12 +81,15 @@ def _known_row(type: TensorType) -> NDArray[np.uint8]:
     return row
 
 
-def _records(x: NDArray[np.float32]) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+def _records(
+    x: NDArray[np.float32], striped: bool
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     """An activation record, and the numbers that it stands for."""
     q, d = quantize_meaning(x)
     values = (q.reshape(len(d), -1) * d[:, None]).ravel()
     sums = [values.reshape(-1, group).sum(axis=1) for group in (32, 16)]
-    parts = (q.view(np.uint8), *(a.astype(np.float32).view(np.uint8) for a in (d, *sums)))
+    ordered = striped_meaning(q) if striped else q
+    parts = (ordered.view(np.uint8), *(a.astype(np.float32).view(np.uint8) for a in (d, *sums)))
     memory = np.zeros(record_bytes(len(x)), np.uint8)
     joined = np.concatenate(parts)
     memory[: len(joined)] = joined

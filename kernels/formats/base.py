@@ -12,6 +12,7 @@ block themselves, so a new format is one class here, whatever the instruction se
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -55,6 +56,31 @@ class Gathered(Block):
         return self._k.concat([getattr(block, name) for block in self._blocks])
 
 
+@dataclass(frozen=True)
+class Piece:
+    """Weights whose products are added up four to a lane, and lane by lane, before scaling."""
+
+    vectors: list[Value]
+    """u8, or i8; equally long."""
+    places: list[int]
+    """Where the activations of each vector begin, in the order of the format."""
+    groups: list[int]
+    """Of each lane of sums the group, whose scale it gets."""
+    negative: list[Value] = field(default_factory=list)
+    """For each vector the weights that are negative, as booleans; empty where none is."""
+
+
+@dataclass(frozen=True)
+class Unpacked:
+    """Some blocks as integer dot products want them."""
+
+    pieces: list[Piece]
+    scales: Value
+    """(groups,) f32."""
+    offsets: Value | None
+    """(offset groups,) f32."""
+
+
 class Format(Protocol):
     """A tensor type that matmuls read in place."""
 
@@ -81,6 +107,8 @@ class QuantizedFormat:
     """Weights that share an offset; 0 where the format has none."""
     levels: tuple[int, ...] = ()
     """Where a weight is one of 16 lanes and groups are chunks: these lanes, for ``codes``."""
+    striped = False
+    """Whether ``unpacked`` wants activations in stripes (see ``activation``)."""
     gathers = False
     """Whether ``scales`` and ``offsets`` take several blocks at once, as ``Gathered``."""
 
@@ -132,10 +160,8 @@ class QuantizedFormat:
         known = [offset for offset in offsets if offset is not None]
         return k.concat(each), k.concat(known) if known else None
 
-    def unpacked(
-        self, k: Builder, blocks: Sequence[Block]
-    ) -> tuple[list[Value], Value, Value | None]:
-        """Chunks, scales and offsets of several blocks, for integer dot products.
+    def unpacked(self, k: Builder, blocks: Sequence[Block]) -> Unpacked:
+        """Several blocks, for integer dot products.
 
         Where these want unsigned bytes, signed lanes become so: 128 more, which offsets take back.
         """
@@ -144,7 +170,20 @@ class QuantizedFormat:
         if chunks[0].type.kind == "i" and k.isa.dots_whole_bytes:
             chunks = [chunk.bits_as(u8 * CHUNK) ^ BIAS for chunk in chunks]
             offsets = scales * -BIAS
-        return chunks, scales, offsets
+        size = self.piece_size(k)
+        pieces = [
+            Piece(
+                vectors=[k.concat(chunks[at // CHUNK : (at + size) // CHUNK])],
+                places=[at],
+                groups=[i // self.group for i in range(at, at + size, 4)],
+            )
+            for at in range(0, len(chunks) * CHUNK, size)
+        ]
+        return Unpacked(pieces, scales, offsets)
+
+    def piece_size(self, k: Builder) -> int:
+        """Weights in a vector of a piece."""
+        return max(CHUNK, min(self.block_size, k.isa.dot_lanes))
 
     def floats(self, k: Builder, row: Pointer, start: Value, count: int) -> Iterator[Value]:
         """See ``Format``."""

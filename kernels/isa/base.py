@@ -6,6 +6,8 @@ plain NumPy meaning, of the same name, in ``kernels/isa/meaning.py``; a test com
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import or_
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +16,10 @@ from pyllama.kernels.types import Type, f32, i8, i16, i32, u8, u16, u32
 
 if TYPE_CHECKING:
     from pyllama.kernels.language import Builder, Value
+
+
+Field = tuple[int, int]
+"""First bit and number of bits."""
 
 
 class ISA:
@@ -94,7 +100,7 @@ class ISA:
         return k.concat([k.lane_of(table, index[i] & 7) for i in lanes])
 
     def gather(self, k: Builder, element: Type, table: tuple[int, ...], index: Value) -> Value:
-        """``table[index]``: a table of u32 or u64, index: (n,) u32 within it."""
+        """``table[index]``: a table of u32 or u64, index: (n,) of the same type, within it."""
         values = k.table(element, np.array(table, element.numpy))
         return k.concat([values[index[i]] for i in range(index.type.lanes)])
 
@@ -108,6 +114,33 @@ class ISA:
         places = k.vector(u8, [1 << i % 8 for i in range(n)])
         spread = mask.bits_as(u8 * (n // 8)).take([i // 8 for i in range(n)])
         return (spread & places).differs(0)
+
+    def fields(self, k: Builder, fields: tuple[Field | None, ...], words: Value) -> Value:
+        """Bit fields of every word as its bytes, lowest first; bytes without a field are zero.
+
+        words: (n,) u64; a field is its first bit and its number of bits, at most eight.
+        """
+        parts = [
+            (words >> field[0] & (1 << field[1]) - 1) << 8 * place
+            for place, field in enumerate(fields)
+            if field
+        ]
+        return reduce(or_, parts)
+
+    def negated(self, k: Builder, x: Value, where: Value) -> Value:
+        """``-x`` where the condition holds, else ``x``. x: (n,) i8; where: (n,) booleans."""
+        ones = where.bits_as(Type("i", 1) * where.type.lanes).to(i8)  # all of them where it holds
+        return (x ^ ones) - ones
+
+    def even_bytes(self, k: Builder, sevens: Value) -> Value:
+        """Numbers of seven bits, completed by an eighth that makes the number of set bits even.
+
+        sevens: (n,) u8 below 128.
+        """
+        folded = sevens ^ sevens >> 4
+        folded = folded ^ folded >> 2
+        folded = folded ^ folded >> 1
+        return sevens | folded << 7
 
     def pause(self, k: Builder) -> None:
         """Tell the processor that this is a waiting loop."""

@@ -48,6 +48,27 @@ def bits(mask: Array) -> Array:
     return np.unpackbits(mask.view(np.uint8), bitorder="little").astype(bool)
 
 
+def fields(fields: tuple[tuple[int, int] | None, ...], words: Array) -> Array:
+    """words: (n,) u64 -> (n,) u64."""
+    result = np.zeros_like(words)
+    for place, field in enumerate(fields):
+        if field:
+            value = words >> np.uint64(field[0]) & np.uint64((1 << field[1]) - 1)
+            result |= value << np.uint64(8 * place)
+    return result
+
+
+def negated(x: Array, where: Array) -> Array:
+    """x: (n,) i8, where: (n,) booleans -> (n,) i8."""
+    return np.where(where, -x, x)
+
+
+def even_bytes(sevens: Array) -> Array:
+    """(n,) u8 below 128 -> (n,) u8, bit 7 set where the number of set bits is odd."""
+    odd = np.unpackbits(sevens).reshape(-1, 8).sum(axis=1) % 2
+    return sevens | (odd << 7).astype(np.uint8)
+
+
 def bf16_to_f32(value: Array) -> Array:
     """(n,) u16 -> (n,) f32."""
     return (value.astype(np.uint32) << 16).view(np.float32)

@@ -6,11 +6,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pyllama.kernels.isa.base import ISA
-from pyllama.kernels.types import Type, bf16, boolean, i8, i16, i32, u16, u32
+from pyllama.kernels.isa.base import ISA, Field
+from pyllama.kernels.types import Type, bf16, boolean, i8, i16, i32, u8, u16, u32
 
 if TYPE_CHECKING:
     from pyllama.kernels.language import Builder, Value
+
+
+EVEN_ROWS = (0x7F, *(1 << i for i in reversed(range(7))))
+"""A matrix of bits, bit 7 of the result first: it is the parity of the others, which stay."""
 
 
 class AVX2(ISA):
@@ -60,7 +64,7 @@ class AVX2(ISA):
     def gathered(self, k: Builder, nothing: Value, place: Value, index: Value) -> Value:
         """Elements of a table, as many as fill a vector."""
         element, n = nothing.type.scalar, nothing.type.lanes
-        name = f"llvm.x86.avx2.gather.d.{'d' if element == u32 else 'q'}.256"
+        name = f"llvm.x86.avx2.gather.{'d.d' if element == u32 else 'q.q'}.256"
         every = k.const(element * n, -1)
         return k.call(name, nothing.type, nothing, place, index, every, k.const(i8, element.bytes))
 
@@ -102,7 +106,7 @@ class AVX512(AVX2):
         "avx512dq",
         "avx512vl",
     )
-    uses: tuple[str, ...] = ("avx512vnni", "avx512vbmi", "avx512bf16", "avx512fp16")
+    uses: tuple[str, ...] = ("avx512vnni", "avx512vbmi", "avx512bf16", "avx512fp16", "gfni")
     vector_bytes = 64
     dot_lanes = 64
     tile_rows = 8
@@ -136,8 +140,26 @@ class AVX512(AVX2):
         name = "llvm.x86.avx512.permvar.sf.512"
         return k.concat([k.call(name, twice.type, twice, part) for part in parts])
 
+    def negated(self, k: Builder, x: Value, where: Value) -> Value:
+        return k.select(where, -x, x)  # one masked subtraction
+
+    def fields(self, k: Builder, fields: tuple[Field | None, ...], words: Value) -> Value:
+        if "avx512vbmi" not in self.features or words.type.lanes != 8:
+            return super().fields(k, fields, words)
+        every = [field or (0, 0) for field in (*fields, *[None] * (8 - len(fields)))]
+        starts = k.vector(u8, [start for start, _ in every] * 8)
+        name, bytes_ = "llvm.x86.avx512.pmultishift.qb.512", words.bits_as(starts.type)
+        kept = sum((1 << bits) - 1 << 8 * i for i, (_, bits) in enumerate(every))
+        return k.call(name, starts.type, starts, bytes_).bits_as(words.type) & kept
+
+    def even_bytes(self, k: Builder, sevens: Value) -> Value:
+        if "gfni" not in self.features or sevens.type.bytes != 64:
+            return super().even_bytes(k, sevens)
+        rows = k.vector(u8, EVEN_ROWS * 8)
+        return k.call("llvm.x86.vgf2p8affineqb.512", rows.type, sevens, rows, k.const(i8, 0))
+
     def gathered(self, k: Builder, nothing: Value, place: Value, index: Value) -> Value:
-        name = f"llvm.x86.avx512.mask.gather.dp{'i' if nothing.type.scalar == u32 else 'q'}.512"
+        name = f"llvm.x86.avx512.mask.gather.{'dpi' if nothing.type.scalar == u32 else 'qpq'}.512"
         every = k.const(boolean * index.type.lanes, 1)
         scale = k.const(i32, nothing.type.scalar.bytes)
         return k.call(name, nothing.type, nothing, place, index, every, scale)
@@ -159,5 +181,5 @@ class AMX(AVX512):
 
     name = "amx"
     needs: tuple[str, ...] = (*AVX512.needs, "avx512bf16", "amx-tile", "amx-bf16")
-    uses = ("avx512vnni", "avx512vbmi", "avx512fp16")
+    uses = ("avx512vnni", "avx512vbmi", "avx512fp16", "gfni")
     has_tiles = True

@@ -172,7 +172,7 @@ class _Side:
         out = self.packed(f"{self.x.name}.gathered", words)
         block = way.block(low.isa)
         is_int8 = way.form == "int8"
-        rows = low.few_parts(self.weight, self.x, self.parts)["x"] if is_int8 else None
+        rows = low.records(self.x, self.parts) if is_int8 else None
         arguments: dict[str, Argument] = {
             "x": rows or low.buffers[self.x],
             "stride": words if is_int8 else self.width,

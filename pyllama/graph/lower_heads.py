@@ -76,7 +76,7 @@ def _packed(low: Lowering, way: Panels, weight: Weight, x: Tensor) -> dict[str, 
     out = Buffer(f"{x.name}.by_head", n_heads * blocks * block * words * u32.bytes)
     is_int8 = way.form == "int8"
     arguments: dict[str, Argument] = {
-        "x": low.few_parts(weight, x, n_heads)["x"] if is_int8 else low.buffers[x],
+        "x": low.records(x, n_heads) if is_int8 else low.buffers[x],
         "heads": n_heads,
         "stride": words if is_int8 else width,
         "width": width,

@@ -98,22 +98,22 @@ class Lowering:
 
     def few_tokens(self, weight: Weight, x: Tensor) -> dict[str, Argument]:
         """What a decode matmul needs to know of its activations and tasks."""
-        is_quantized = isinstance(FORMATS[weight.type], QuantizedFormat)
-        return {
-            "x": self.activations(x, "int8" if is_quantized else "float"),
-            "record": activation.record_bytes(x.width) if is_quantized else x.width * 4,
-            "task_rows": self.decode_rows(weight),
-        }
+        return self.few_parts(weight, x, 1) | {"task_rows": self.decode_rows(weight)}
 
     def few_parts(self, weight: Weight, x: Tensor, parts: int) -> dict[str, Argument]:
         """The same where every row is made of equal parts, each an input of its own."""
-        width = x.width // parts
-        if not isinstance(FORMATS[weight.type], QuantizedFormat):
+        width, fmt = x.width // parts, FORMATS[weight.type]
+        if not isinstance(fmt, QuantizedFormat):
             return {"x": self.buffers[x], "record": width * f32.bytes}
-        key = (x, f"int8 in {parts}")
+        records = self.records(x, parts, fmt.striped)
+        return {"x": records, "record": activation.record_bytes(width)}
+
+    def records(self, x: Tensor, parts: int = 1, striped: bool = False) -> Buffer:
+        """An activation as int8 records, so many of each row; made once."""
+        key = (x, f"{'striped ' * striped}int8 in {parts}")
         if key not in self.prepared:
-            self.prepared[key] = _quantized(self, x, parts)
-        return {"x": self.prepared[key], "record": activation.record_bytes(width)}
+            self.prepared[key] = _quantized(self, x, parts, striped)
+        return self.prepared[key]
 
     def panels(self, weight: Weight, x: Tensor) -> Panels:
         """How a batch is multiplied with weights."""
@@ -172,14 +172,16 @@ class Lowering:
         return self.prepared[key]
 
 
-def _quantized(low: Lowering, x: Tensor, parts: int = 1) -> Buffer:
+def _quantized(low: Lowering, x: Tensor, parts: int, striped: bool) -> Buffer:
     width = x.width // parts
     record = activation.record_bytes(width)
-    out = Buffer(f"{x.name}.int8", low.mode.padded(x.rows) * parts * record)
+    out = Buffer(
+        f"{x.name}.{'striped' if striped else 'int8'}", low.mode.padded(x.rows) * parts * record
+    )
     arguments: dict[str, Argument] = {
         "x": low.buffers[x], "out": out, "width": width, "record": record,
     }  # fmt: skip
-    kernel = activation.quantize()
+    kernel = activation.quantize(striped=striped)
     low.launch(kernel, arguments, chunks=parts, count=x.rows.value, label=out.name)
     return out
 
@@ -197,7 +199,7 @@ def _packed_records(low: Lowering, x: Tensor) -> Buffer:
     out = Buffer(f"{x.name}.packed8", low.mode.padded(x.rows) * record)
     tile = int8_panels.tile_tokens(low.isa)
     arguments: dict[str, Argument] = {
-        "x": low.activations(x, "int8"), "out": out, "width": x.width, "words": record // f32.bytes,
+        "x": low.records(x), "out": out, "width": x.width, "words": record // f32.bytes,
     }  # fmt: skip
     kernel = int8_panels.pack_records()
     low.launch(kernel, arguments, count=x.rows.value, group=tile, label=out.name)
@@ -215,11 +217,9 @@ def _tiled(low: Lowering, x: Tensor) -> Buffer:
 _FORMS = {TILES: "tiles", INTEGERS: "packed int8", FLOATS: "packed"}
 
 _PREPARE: dict[str, Callable[[Lowering, Tensor], Buffer]] = {
-    "int8": _quantized,
     "packed": _packed,
     "packed int8": _packed_records,
     "tiles": _tiled,
-    "float": lambda low, x: low.buffers[x],
 }
 
 

@@ -8,7 +8,7 @@ from kernel_cases.case import Launch, run
 from kernel_cases.memory import Memory
 from numpy.typing import NDArray
 
-from pyllama.kernels.activation import quantize, quantize_meaning, record_bytes
+from pyllama.kernels.activation import quantize, quantize_meaning, record_bytes, striped_meaning
 from pyllama.kernels.jit import Library
 
 WIDTHS = (32, 64, 96, 160, 256, 1056)
@@ -28,14 +28,14 @@ def activations(width: int) -> NDArray[np.float32]:
 
 
 def quantized(
-    library: Library, x: NDArray[np.float32]
+    library: Library, x: NDArray[np.float32], striped: bool = False
 ) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
     """What records hold: (tokens, width / 32 * 4) floats and (tokens, width) q."""
     memory, (tokens, width) = Memory(), x.shape
     record = record_bytes(width)
     out = memory.empty((tokens, record), np.uint8)
     arguments = {"x": memory.copy(x), "out": out, "width": width, "record": record}
-    run(library, Launch(quantize(), tokens, arguments))
+    run(library, Launch(quantize(striped=striped), tokens, arguments))
     memory.check()
     end = width + width // 2
     assert (out[:, end:] == 0xFF).all()
@@ -52,6 +52,21 @@ def test_records(width: int, library: Library) -> None:
     whole = halves.sum(axis=2, dtype=np.float32)
     expected = np.concatenate([d, whole, halves.reshape(len(x), -1)], axis=1)
     np.testing.assert_array_equal(floats, expected.astype(np.float32))
+
+
+@pytest.mark.parametrize("width", [256, 1280])
+def test_striped_records_hold_the_same(width: int, library: Library) -> None:
+    x = activations(width)
+    floats, got = quantized(library, x, striped=True)
+    expected, q = quantized(library, x)
+    np.testing.assert_array_equal(floats, expected)
+    np.testing.assert_array_equal(got, striped_meaning(q))
+
+
+def test_a_stripe_is_a_run_of_each_group() -> None:
+    striped = striped_meaning(np.arange(512, dtype=np.int16))
+    assert [*striped[:17]] == [*range(8), *range(32, 40), 64]
+    assert [striped[i] for i in (64, 192, 255, 256, 511)] == [8, 24, 255, 256, 511]
 
 
 def test_records_reach_the_whole_range_and_no_further(library: Library) -> None:

@@ -145,6 +145,7 @@ def of_each_kind() -> list[Kernel]:
         *(each(function=name) for name in FUNCTIONS),
         gate(activation="gelu"),
         layer_norm(biased=True),
-        *(make() for make in (quantize, rms_norm, add, select_rows)),
+        *(quantize(striped=striped) for striped in (False, True)),
+        *(make() for make in (rms_norm, add, select_rows)),
         *of_experts_and_heads(),
     ]

@@ -9,12 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernel_cases.case import Case, Launch, assert_close
-from kernel_cases.matmuls import Packed, Size, as_quantized, is_quantized, rows_to_pack
+from kernel_cases.matmuls import (
+    Packed,
+    Size,
+    as_quantized,
+    is_quantized,
+    quantizer,
+    rows_to_pack,
+)
 from kernel_cases.memory import Memory
 from kernel_cases.weights import Weights
 from pyllama.gguf.types import TensorType
 from pyllama.graph.ops.elements import GATES
-from pyllama.kernels.activation import quantize, record_bytes
+from pyllama.kernels.activation import record_bytes
 from pyllama.kernels.amx import DEPTH, EDGE
 from pyllama.kernels.isa.base import ISA
 from pyllama.kernels.isa.meaning import bf16_to_f32
@@ -71,7 +78,7 @@ def gated_matvec_case(type: TensorType, size: Size, columns: int) -> Case:
         record = record_bytes(size.width)
         x = run.memory.empty((padded, record), np.uint8)
         arguments = {"x": run.x, "out": x, "width": size.width, "record": record}
-        launches.append(Launch(quantize(), size.tokens, arguments))
+        launches.append(Launch(quantizer(type), size.tokens, arguments))
     kernel = gated_matvec(type=type, columns=columns, **STATIC)
     arguments = {"x": x, "record": record, "task_rows": size.task_rows, "out": out}
     tasks = -(-size.n_rows // size.task_rows)

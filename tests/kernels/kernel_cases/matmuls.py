@@ -20,6 +20,7 @@ from pyllama.kernels.formats import FORMATS, QuantizedFormat
 from pyllama.kernels.int8_panels import pack_records
 from pyllama.kernels.isa.base import ISA
 from pyllama.kernels.isa.meaning import bf16_to_f32, f32_to_bf16
+from pyllama.kernels.kernel import Kernel
 from pyllama.kernels.matmul import matmul
 from pyllama.kernels.matvec import matvec
 from pyllama.kernels.panels import INTEGERS, PANELS, TILES
@@ -156,7 +157,7 @@ def matvec_case(
         record = record_bytes(size.width)
         x = run.memory.empty((padded, record), np.uint8)
         arguments = {"x": run.x, "out": x, "width": size.width, "record": record}
-        launches.append(Launch(quantize(), size.tokens, arguments))
+        launches.append(Launch(quantizer(type), size.tokens, arguments))
     launches.append(
         Launch(
             matvec(type=type, columns=columns, rows=variant.rows, epilogue=variant.epilogue),
@@ -170,6 +171,12 @@ def matvec_case(
         run.compare(as_quantized(run.x[: run.judged]) if is_quantized(type) else run.x)
 
     return Case(run.memory, launches, compare)
+
+
+def quantizer(type: TensorType) -> Kernel:
+    """What makes the records that a decode matmul with such weights reads."""
+    fmt = FORMATS[type]
+    return quantize(striped=isinstance(fmt, QuantizedFormat) and fmt.striped)
 
 
 def as_quantized(x: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -200,7 +207,7 @@ class Packed:
             record = record_bytes(width)
             records = memory.empty((rows, record), np.uint8)
             arguments = {"x": x, "out": records, "width": width, "record": record}
-            self.launches.append(Launch(quantize(), rows, arguments))
+            self.launches.append(Launch(quantize(striped=False), rows, arguments))
             packing |= {"x": records, "words": self.words}
         kernel = pack_records() if way is INTEGERS else pack(tokens=way.block(isa))
         self.launches.append(Launch(kernel, self.padded // way.block(isa), packing))

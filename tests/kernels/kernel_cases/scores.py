@@ -122,7 +122,8 @@ def _packed(
         return packed, [Launch(pack(tokens=block), tasks, arguments)]
     record = record_bytes(width)
     records = memory.empty((padded, record), np.uint8)
+    numbers = {"x": x, "out": records, "width": width, "record": record}
     return packed, [
-        Launch(quantize(), padded, {"x": x, "out": records, "width": width, "record": record}),
+        Launch(quantize(striped=False), padded, numbers),
         Launch(pack_records(), tasks, arguments | {"x": records, "words": way.words(width)}),
     ]

@@ -12,7 +12,7 @@ from kernel_cases.functions import type_of
 from kernel_cases.memory import Memory
 from pyllama.kernels.isa import meaning
 from pyllama.kernels.kernel import Array, Fields, kernel
-from pyllama.kernels.language import Builder, Value
+from pyllama.kernels.language import Builder, Pointer, Value
 from pyllama.kernels.types import Type, boolean, u8, u32, u64
 from pyllama.quants import KVALUES_IQ4NL, KVALUES_MXFP4
 
@@ -37,14 +37,18 @@ def lane_word(
     constants: tuple[Any, ...],
 ) -> None:
     """``out = word(*constants, a, b, c)``, without those that the word does not take."""
-    values = [
-        place.of(type.scalar).load(0, type.lanes)
-        for place, type in zip((a.a, a.b, a.c), operands, strict=False)
-    ]
+    values = [_loaded(place, type) for place, type in zip((a.a, a.b, a.c), operands, strict=False)]
     result = getattr(k.isa, word)(k, *constants, *values)
     if result.type.scalar == boolean:
         result = result.to(u8)
     a.out.of(result.type.scalar).store(0, result)
+
+
+def _loaded(place: Pointer, type: Type) -> Value:
+    """An operand; booleans are bytes in memory."""
+    if type.scalar == boolean:
+        return place.of(u8).load(0, type.lanes).differs(0)
+    return place.of(type.scalar).load(0, type.lanes)
 
 
 def word_case(
@@ -58,7 +62,7 @@ def word_case(
     places = [memory.copy(x) for x in operands]
     expected = _bytes(getattr(meaning, word)(*constants, *operands))
     out = memory.empty(expected.shape, np.uint8)
-    types = tuple(type_of(x) for x in operands)
+    types = tuple(boolean * x.size if x.dtype == bool else type_of(x) for x in operands)
     names = dict.fromkeys("abc", 0) | dict(zip("abc", places, strict=False))
     launch = Launch(
         lane_word(word=word, operands=types, constants=constants), 1, names | {"out": out}
@@ -117,9 +121,9 @@ def times_power_cases() -> list[Case]:
 def gather_cases() -> list[Case]:
     """Both sizes of elements, whole vectors and less."""
     table = (0, 1, 1 << 31, (1 << 32) - 1)
-    index = _integers(0, 3, 32, "u4")
+    index = _integers(0, 3, 32, "u8")
     return [
-        word_case("gather", index[:n], constants=(element, table))
+        word_case("gather", index[:n].astype(element.numpy), constants=(element, table))
         for element in (u32, u64)
         for n in (8, 16, 32)
     ]
@@ -132,6 +136,33 @@ def bits_cases() -> list[Case]:
     return [
         word_case("bits", w) for w in (*words, *(np.array([m << 32 | 7], np.uint64) for m in masks))
     ]
+
+
+def fields_cases() -> list[Case]:
+    """Fields that cross bytes, whole words, and bytes that are left out."""
+    words = _integers(-(2**63), 2**63 - 1, 16, "i8").view(np.uint64)
+    sevens = tuple((start, 7) for start in (9, 25, 41, 57))
+    choices = (sevens, ((0, 8),), ((61, 3), None, (3, 8), (24, 1)), ((56, 8), *[None] * 6, (1, 2)))
+    return [
+        word_case("fields", words[:n], constants=(fields,)) for fields in choices for n in (8, 16)
+    ]
+
+
+def negated_cases() -> list[Case]:
+    """Some, none and all of the extremes of bytes."""
+    x = _integers(-127, 127, 64, "i1")
+    some = _integers(0, 1, 64, "u1").astype(bool)
+    return [
+        word_case("negated", x[:n], where[:n])
+        for n in (32, 64)
+        for where in (some, np.zeros_like(some), np.ones_like(some))
+    ]
+
+
+def even_bytes_cases() -> list[Case]:
+    """All numbers of seven bits."""
+    sevens = np.arange(128, dtype=np.uint8)
+    return [word_case("even_bytes", part) for n in (32, 64) for part in np.split(sevens, 128 // n)]
 
 
 def bf16_to_f32_cases() -> list[Case]:
@@ -161,6 +192,9 @@ def word_cases(dot_lanes: int) -> dict[str, list[Case]]:
         "times_power": times_power_cases(),
         "gather": gather_cases(),
         "bits": bits_cases(),
+        "fields": fields_cases(),
+        "negated": negated_cases(),
+        "even_bytes": even_bytes_cases(),
         "bf16_to_f32": bf16_to_f32_cases(),
         "f32_to_bf16": f32_to_bf16_cases(),
     }
@@ -168,6 +202,6 @@ def word_cases(dot_lanes: int) -> dict[str, list[Case]]:
 
 def _integers(low: int, high: int, size: int, dtype: str) -> NDArray[Any]:
     """Random integers from ``low`` to ``high`` with both among them."""
-    values = np.random.default_rng(size).integers(low, high + 1, size)
+    values = np.random.default_rng(size).integers(low, high, size, endpoint=True)
     values[:4] = low, high, low, high
     return values.astype(dtype)

@@ -1,0 +1,120 @@
+"""Blocks on grids: eight or four weights are one point of a table of vectors.
+
+Points are looked up stripe by stripe (see ``activation``): a stripe is eight weights of each of the
+block's eight chunks. Integer products of all stripes are added up before they meet the scales::
+
+    weight    0 .. 7   8 .. 15   16 .. 23   24 .. 31   32 .. 39   ...
+    chunk       0         0         0          0          1
+    stripe      0         1         2          3          0
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from pyllama.kernels.activation import RUN, STRIPE, STRIPES
+from pyllama.kernels.formats.base import CHUNK, Block, Piece, QuantizedFormat, Unpacked
+from pyllama.kernels.language import Builder, Value
+from pyllama.kernels.types import i8, u8, u64
+from pyllama.quants import GridName, grid
+
+CHUNKS = STRIPE // RUN
+"""Chunks of a block; all formats on grids have blocks of 256."""
+
+
+class GridFormat(QuantizedFormat):
+    """A format whose weights are points of a grid, or these with signs."""
+
+    striped = True
+
+    def magnitudes(self, k: Builder, block: Block) -> list[Value]:
+        """The stripes without signs: (STRIPE,) u8 up to 127 each."""
+        raise TypeError(f"{type(self).__name__} does not say what its points are")
+
+    def signs(self, k: Builder, block: Block) -> Value | None:
+        """(CHUNKS,) u64: where bit ``i`` of byte ``s`` is set, weight ``i`` of the chunk's run in
+        stripe ``s`` is negative. None where no weight is.
+        """
+        return None
+
+    def unpacked(self, k: Builder, blocks: Sequence[Block]) -> Unpacked:
+        """See ``QuantizedFormat``. Signs are left to the activations: magnitudes are unsigned as
+        they are, without an offset that would have to be taken back.
+        """
+        (block,) = blocks
+        stripes, negative = self.magnitudes(k, block), self._negative(k, block)
+        scales, offsets = self.scales_and_offsets(k, blocks)
+        size = self.piece_size(k)
+        pieces = [
+            self._piece(stripes, negative, group, range(at, at + size))
+            for group in range(self._groups)
+            for at in range(0, STRIPE, size)
+        ]
+        return Unpacked(pieces, scales, offsets)
+
+    @property
+    def _groups(self) -> int:
+        """Scales of a chunk."""
+        return CHUNK // self.group
+
+    def _piece(
+        self, stripes: list[Value], negative: list[Value], group: int, lanes: range
+    ) -> Piece:
+        """Some lanes of the stripes that one group of each chunk is in."""
+        count = STRIPES // self._groups
+        mine = range(group * count, (group + 1) * count)
+        return Piece(
+            vectors=[stripes[s].take(lanes) for s in mine],
+            places=[s * STRIPE + lanes.start for s in mine],
+            groups=[i // RUN * self._groups + group for i in lanes[::4]],
+            negative=[negative[s].take(lanes) for s in mine] if negative else [],
+        )
+
+    def _negative(self, k: Builder, block: Block) -> list[Value]:
+        """Of each stripe the lanes that are negative, as booleans; nothing where none is."""
+        masks = self.signs(k, block)
+        if masks is None:
+            return []
+        places = k.vector(u8, [1 << i % RUN for i in range(STRIPE)])
+        stripes = (_bytes_of(masks, s) for s in range(STRIPES))
+        return [(stripe & places).equals(places) for stripe in stripes]
+
+    def lanes(self, k: Builder, block: Block) -> list[Value]:
+        stripes, negative = self.magnitudes(k, block), self._negative(k, block)
+        if negative:
+            signed = (stripe.bits_as(i8 * STRIPE) for stripe in stripes)
+            stripes = [k.isa.negated(k, v, n) for v, n in zip(signed, negative, strict=True)]
+        return _in_order(k, stripes)
+
+
+def _bytes_of(masks: Value, stripe: int) -> Value:
+    """The mask of a chunk's run in each of the run's lanes."""
+    lanes = [i // RUN * RUN + stripe for i in range(STRIPE)]
+    return masks.bits_as(u8 * STRIPE).take(lanes)
+
+
+def _in_order(k: Builder, stripes: list[Value]) -> list[Value]:
+    """Chunks in the order of the weights."""
+    runs = [stripe.bits_as(u64 * CHUNKS) for stripe in stripes]
+    type = stripes[0].type.scalar * (2 * CHUNK)
+    chunks = []
+    for c in range(0, CHUNKS, 2):
+        first, second = (
+            k.shuffle(*runs[s : s + 2], [c, c + CHUNKS, c + 1, c + 1 + CHUNKS]) for s in (0, 2)
+        )
+        pair = k.shuffle(first, second, [0, 1, 4, 5, 2, 3, 6, 7]).bits_as(type)
+        chunks += [pair.take(range(CHUNK)), pair.take(range(CHUNK, 2 * CHUNK))]
+    return chunks
+
+
+def points(k: Builder, name: GridName, index: Value, add: int = 0, times: int = 1) -> Value:
+    """``(component + add) * times`` of a grid's points: a stripe.
+
+    index: a number for each point, a u64 where it has eight components, a u32 where it has four.
+    """
+    components = ((grid(name) + add) * times).astype(np.uint8)
+    element = index.type.scalar
+    table = tuple(components.view(element.numpy).ravel().tolist())
+    return k.isa.gather(k, element, table, index).bits_as(u8 * STRIPE)
