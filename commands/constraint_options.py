@@ -90,7 +90,7 @@ class ConstraintOptions:
         if self.ignore_eos:
             banned |= tokenizer.end_of_generation
         grammar = self._grammar(tokenizer)
-        sampler = Sampler.from_params(params, tokenizer, grammar, banned)
+        sampler = Sampler.from_params(params, tokenizer, grammar, banned, model.library)
         log.info("sampler seed: %d", sampler.seed)
         log.info("sampler params: %s", params)
         log.info("sampler chain: %s", sampler)

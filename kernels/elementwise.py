@@ -13,13 +13,6 @@ from pyllama.kernels.language import Builder, Value
 from pyllama.kernels.types import f32, i64, u8
 
 
-def _spans(k: Builder, width: Value) -> tuple[tuple[Value | int, Value, int], ...]:
-    """(start, stop, lanes) of the whole vectors of a row, then of the rest one by one."""
-    lanes = k.f32_lanes
-    whole = width // lanes * lanes
-    return ((0, whole, lanes), (whole, width, 1))
-
-
 @kernel(
     x=Array(f32),
     weight=Array(f32),
@@ -39,7 +32,7 @@ def rms_norm(k: Builder, a: Fields, step: Fields, *, task: Value, thread: Value)
         x, out, weight = a.x.at(row), a.out.at(row), a.weight.at(g * a.stride)
         squares = _total(k, a.width, lambda i, lanes: _square(x.load(i, lanes)))
         scale = 1.0 / k.sqrt(squares / a.width.to(f32) + a.eps)
-        for start, stop, lanes in _spans(k, a.width):
+        for start, stop, lanes in k.spans(a.width):
             with k.loop(start, stop, lanes) as i:
                 out.store(i, x.load(i, lanes) * scale * weight.load(i, lanes))
 
@@ -65,7 +58,7 @@ def layer_norm(
         mean = _total(k, a.width, lambda i, lanes: x.load(i, lanes)) / n
         squares = _total(k, a.width, lambda i, lanes: _square(x.load(i, lanes) - mean))
         scale = 1.0 / k.sqrt(squares / n + a.eps)
-        for start, stop, lanes in _spans(k, a.width):
+        for start, stop, lanes in k.spans(a.width):
             with k.loop(start, stop, lanes) as i:
                 value = (x.load(i, lanes) - mean) * scale * weight.load(i, lanes)
                 if biased:
@@ -80,7 +73,7 @@ def _square(x: Value) -> Value:
 def _total(k: Builder, width: Value, term: Callable[[Value, int], Value]) -> Value:
     """The sum of ``term(i, lanes)`` over a row."""
     result = k.variable(k.zero(f32))
-    for start, stop, lanes in _spans(k, width):
+    for start, stop, lanes in k.spans(width):
         total = k.variable(k.zero(f32 * lanes))
         with k.loop(start, stop, lanes) as i:
             total.value = total.value + term(i, lanes)
@@ -94,7 +87,7 @@ def gate(
 ) -> None:
     """``out = activation(gate, up)``, (tokens, width) each. One task a token."""
     row = task * a.width
-    for start, stop, lanes in _spans(k, a.width):
+    for start, stop, lanes in k.spans(a.width):
         with k.loop(start, stop, lanes) as i:
             one, other = (x.load(row + i, lanes) for x in (a.gate, a.up))
             a.out.store(row + i, GATES[activation](k, one, other))
@@ -104,7 +97,7 @@ def gate(
 def row_gate(k: Builder, a: Fields, step: Fields, *, task: Value, thread: Value) -> None:
     """``out = x * sigmoid(gate)``, x: (tokens, width), gate: (tokens,). One task a token."""
     row, factor = task * a.width, sigmoid(k, a.gate[task])
-    for start, stop, lanes in _spans(k, a.width):
+    for start, stop, lanes in k.spans(a.width):
         with k.loop(start, stop, lanes) as i:
             a.out.store(row + i, a.x.load(row + i, lanes) * factor)
 
@@ -113,7 +106,7 @@ def row_gate(k: Builder, a: Fields, step: Fields, *, task: Value, thread: Value)
 def each(k: Builder, a: Fields, step: Fields, *, task: Value, thread: Value, function: str) -> None:
     """``out = function(x)``, (tokens, width) each. One task a token."""
     row = task * a.width
-    for start, stop, lanes in _spans(k, a.width):
+    for start, stop, lanes in k.spans(a.width):
         with k.loop(start, stop, lanes) as i:
             value = FUNCTIONS[function](k, a.x.load(row + i, lanes), a.parameter)
             a.out.store(row + i, value)
@@ -143,7 +136,7 @@ FUNCTIONS: dict[str, Callable[[Builder, Value, Value], Value]] = {
 def add(k: Builder, a: Fields, step: Fields, *, task: Value, thread: Value) -> None:
     """``out = scale * x + y``, (tokens, width) each. One task a token."""
     row = task * a.width
-    for start, stop, lanes in _spans(k, a.width):
+    for start, stop, lanes in k.spans(a.width):
         with k.loop(start, stop, lanes) as i:
             x = a.x.load(row + i, lanes) * a.scale
             a.out.store(row + i, x + a.y.load(row + i, lanes))
@@ -153,7 +146,7 @@ def add(k: Builder, a: Fields, step: Fields, *, task: Value, thread: Value) -> N
 def select_rows(k: Builder, a: Fields, step: Fields, *, task: Value, thread: Value) -> None:
     """``out[i] = x[outputs[i]]``: the rows whose logits are wanted. One task an output."""
     source = step.outputs[task].to(i64) * a.width
-    for start, stop, lanes in _spans(k, a.width):
+    for start, stop, lanes in k.spans(a.width):
         with k.loop(start, stop, lanes) as i:
             a.out.store(task * a.width + i, a.x.load(source + i, lanes))
 

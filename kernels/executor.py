@@ -1,8 +1,9 @@
 """The native side of a step: every worker walks the same program, with barriers between its ops.
 
-A program is an array of ``OP`` records. An op is split into independent tasks, which workers take
-from a shared counter, so that a slow core does not hold up the others. Workers wait by spinning
-briefly and then sleeping; an idle pool costs nothing.
+A program is an array of ``OP`` records. An op is split into independent tasks. Each thread begins
+with the task of its own number and takes more from a shared counter, so that a slow core does not
+hold up the others. A single task is thus always the leader's, and between ops of one task no
+barrier is needed. Workers wait by spinning briefly and then sleeping; an idle pool costs nothing.
 
     leader   run(pool)            publishes a step, works as thread 0, returns when all is done
     workers  work(pool, thread)   take part in every step until the pool is stopped
@@ -45,7 +46,7 @@ POOL_JOB = Struct(
     threads=i64,
     spins=i64,
     program=Array(u8),
-    counters=Array(u8),  # tasks handed out so far: a cache line for each op
+    counters=Array(u8),  # tasks handed out so far besides the first ones: a line for each op
     n_ops=i64,
     step=pointer,
 )
@@ -75,7 +76,7 @@ class _Pool:
         return self.base.at(_pool_offset(name)).of(i32)
 
     def counter(self, op: Value) -> Pointer:
-        """How many tasks of an op are handed out."""
+        """How many tasks of an op are handed out, besides the first of each thread."""
         return self.job.counters.at(op * LINE).of(i64)
 
     def wait_until_changed(self, name: str, seen: Value) -> None:
@@ -160,12 +161,13 @@ def _walk(k: Builder, pool: _Pool, thread: Value) -> None:
         record = program.at(i * OP.size)
         op = OP.live(k, record.address)
         tasks = _tasks(k, op, STEP.live(k, step))
-        function, arguments = op.function, op.arguments
-        taken = pool.counter(i)
+        function, arguments, threads = op.function, op.arguments, pool.job.threads
+        task = k.variable(thread)
         with k.repeat() as leave_if:
-            task = k.atomic_add(taken, 1)
-            leave_if((task >= tasks) | k.atomic_load(pool.word("abort")).differs(0))
-            k.call_pointer(function, None, arguments, step, task, thread)
+            leave_if((task.value >= tasks) | k.atomic_load(pool.word("abort")).differs(0))
+            k.call_pointer(function, None, arguments, step, task.value, thread)
+            leave_if(tasks <= threads)
+            task.value = k.atomic_add(pool.counter(i), 1) + threads
         with k.when(op.barrier.differs(0)):
             pool.barrier()
     pool.barrier()

@@ -369,6 +369,12 @@ class Builder:
         """How many float32 a vector register holds."""
         return self.isa.vector_bytes // f32.bytes
 
+    def spans(self, count: Value) -> tuple[tuple[Value | int, Value, int], ...]:
+        """(start, stop, lanes) of the whole vectors of ``count`` float32, then of single ones."""
+        lanes = self.f32_lanes
+        whole = count // lanes * lanes
+        return ((0, whole, lanes), (whole, count, 1))
+
     def lanes_that_divide(self, count: int) -> int:
         """The most lanes of a vector of float32 that divide ``count``."""
         lanes = self.f32_lanes

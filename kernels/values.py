@@ -138,6 +138,10 @@ class Value:
         """Largest lane."""
         return self._fold(self.k.max)
 
+    def min(self) -> Value:
+        """Smallest lane."""
+        return self._fold(self.k.min)
+
     def _fold(self, combine: Any) -> Value:
         value = self
         while value.type.lanes > 1:

@@ -115,7 +115,8 @@ class RopeTable:
 
     def __init__(self, rope: RopeConfig, context: int, factors: Factors) -> None:
         self._rope, self._factors = rope, factors
-        self._filled = 0
+        self.ready = 0
+        """Rows that are right for good."""
         shape = (context, 2, rope.dims // 2)
         memory = zeros(int(np.prod(shape)) * 4, "the rotary table", sparse=True)
         self._table = memory.view(np.float32).reshape(shape)
@@ -130,11 +131,11 @@ class RopeTable:
             self._table[start:stop] = rope_table(
                 self._rope, range(start, stop), self._factors, length=stop
             )
-        elif stop > self._filled:
-            end = min(len(self._table), max(stop, self._filled + _FILL))
-            positions = range(self._filled, end)
-            self._table[self._filled : end] = rope_table(self._rope, positions, self._factors)
-            self._filled = end
+        elif stop > self.ready:
+            end = min(len(self._table), max(stop, self.ready + _FILL))
+            positions = range(self.ready, end)
+            self._table[self.ready : end] = rope_table(self._rope, positions, self._factors)
+            self.ready = end
 
 
 class RopeTables:
@@ -149,6 +150,8 @@ class RopeTables:
         for name in sorted(names):
             config, factors = rope(name, context)
             self._tables[name] = RopeTable(config, context, factors)
+        self.ready = 0
+        """Rows that are right whatever a sequence's length: these need not be prepared."""
 
     def address(self, name: str) -> int:
         """Where a table begins."""
@@ -158,6 +161,7 @@ class RopeTables:
         """Make the rows of these positions right; the sequence then has ``stop`` tokens."""
         for table in self._tables.values():
             table.prepare(start, stop)
+        self.ready = min((table.ready for table in self._tables.values()), default=stop)
 
 
 def most_positions(graph: Graph) -> int | None:

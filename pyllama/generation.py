@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field
 from enum import StrEnum
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,15 +40,10 @@ class Span:
     seconds: float = 0.0
     tokens: int = 0
 
-    @contextmanager
-    def measure(self, tokens: int = 1) -> Iterator[None]:
-        """Add what the block takes; the tokens count where it succeeds."""
-        start = perf_counter()
-        try:
-            yield
-            self.tokens += tokens
-        finally:
-            self.seconds += perf_counter() - start
+    def add(self, seconds: float, tokens: int = 1) -> None:
+        """Count work that is done."""
+        self.seconds += seconds
+        self.tokens += tokens
 
 
 @dataclass(slots=True)
@@ -97,8 +91,7 @@ class Logprobs:
         return cls(float(values[token]), tuple((id, float(values[id])) for id in ranked))
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(NamedTuple):
     """One token of the result. Its text is empty until the character it belongs to is complete,
     and as long as it may be the beginning of a stop string.
     """
@@ -172,6 +165,10 @@ class Generation(Iterator[Event]):
         self.tokens = list(prompt[:cached])
         self._events = self._run(prompt, cached)
 
+    def __iter__(self) -> Iterator[Event]:
+        """The events themselves: a loop need not come through ``__next__``."""
+        return self._events
+
     def __next__(self) -> Event:
         return next(self._events)
 
@@ -183,9 +180,10 @@ class Generation(Iterator[Event]):
         return timings
 
     def _run(self, prompt: Sequence[int], cached: int) -> Iterator[Event]:
-        with self._timings.sampling.measure(0):
-            self._sampler.accept(*prompt)
-        logits = self._evaluate(prompt[cached:], self._timings.prompt)
+        begun = perf_counter()
+        self._sampler.accept(*prompt)
+        self._timings.sampling.add(perf_counter() - begun, tokens=0)
+        logits = self._evaluate(prompt[cached:])
         yield Prefilled()
         reason = FinishReason.LENGTH
         remaining = self._limits.max_tokens
@@ -207,21 +205,34 @@ class Generation(Iterator[Event]):
             if self._session.n_past >= self._session.context and not self._shift():
                 reason = FinishReason.CONTEXT
                 break
-            logits = self._evaluate([token], self._timings.eval)
+            logits = self._advance(token)
         rest = self._stop.push(self._text.finish()) + self._stop.finish()
         yield Finish(reason, rest, self.timings)
 
-    def _evaluate(self, tokens: Sequence[int], span: Span) -> NDArray[np.float32]:
-        with span.measure(len(tokens)):
+    def _evaluate(self, tokens: Sequence[int]) -> NDArray[np.float32]:
+        done, begun = 0, perf_counter()
+        try:
             logits = self._session.evaluate(tokens)
+            done = len(tokens)
+        finally:  # it may take long, and be interrupted
+            self._timings.prompt.add(perf_counter() - begun, done)
         self.tokens += tokens
         return logits
 
+    def _advance(self, token: int) -> NDArray[np.float32]:
+        begun = perf_counter()
+        logits = self._session.advance(token)
+        self._timings.eval.add(perf_counter() - begun)
+        self.tokens.append(token)
+        return logits
+
     def _sample(self, logits: NDArray[np.float32]) -> int:
-        with self._timings.sampling.measure():
-            with self._timings.samplers.measure():
-                token = self._sampler.sample(logits)
-            self._sampler.accept(token)
+        begun = perf_counter()
+        token = self._sampler.sample(logits)
+        drawn = perf_counter()
+        self._sampler.accept(token)
+        self._timings.samplers.add(drawn - begun)
+        self._timings.sampling.add(perf_counter() - begun)
         return token
 
     def _token(self, token: int, logits: NDArray[np.float32]) -> Token:
@@ -241,7 +252,7 @@ class Generation(Iterator[Event]):
         tail = self.tokens[keep + discarded :]
         self._session.truncate(keep)
         del self.tokens[keep:]
-        self._evaluate(tail, self._timings.prompt)
+        self._evaluate(tail)
         return True
 
 

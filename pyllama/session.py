@@ -58,7 +58,7 @@ class Session:
         limit = most_positions(model.graph)
         if limit is not None and context > limit:
             raise UsageError(f"the model has positions for {limit} tokens, not for {context} (-c)")
-        self.model, self.context = model, context
+        self.model, self.context, self._n_vocab = model, context, model.n_vocab
         self.ubatch = min(ubatch, batch, context * sequences)
         self.lengths = [0] * sequences
         one, several = placements
@@ -70,6 +70,8 @@ class Session:
         self._programs: dict[Mode, BoundProgram] = {}
         for tokens in {1, min(MATVEC_TOKENS, self.ubatch), self.ubatch}:
             self._program(Mode(tokens, outputs=1))
+        self._single = self._program(Mode(1, outputs=1))
+        self._single_logits: NDArray[np.float32] = self._single.logits[0]
 
     @property
     def n_past(self) -> int:
@@ -108,6 +110,24 @@ class Session:
         self.lengths[sequence] = start + len(ids)
         return np.concatenate(rows) if all_logits else rows[-1][0]
 
+    def advance(self, token: int, sequence: int = 0) -> NDArray[np.float32]:
+        """Append one token to a sequence and compute the logits of what may follow.
+
+        What ``evaluate`` does of it, with little Python: a small model's step takes less than
+        NumPy's calls. Returns (n_vocab,) float32, the session's own memory: the next step of a
+        single token overwrites it. Raises what ``evaluate`` raises.
+        """
+        position = self.lengths[sequence]
+        if not 0 <= token < self._n_vocab or position >= self.context:
+            self._check(np.array([token]), position)
+        if position >= self._rope.ready:
+            self._rope.prepare(position, position + 1)
+        program = self._single
+        step = program.prepare_single(token, position, sequence)
+        self._workers.run(program.program, step, self)
+        self.lengths[sequence] = position + 1
+        return self._single_logits
+
     def truncate(self, length: int, sequence: int = 0) -> None:
         """Forget all but the first ``length`` tokens of a sequence."""
         if not 0 <= length <= self.lengths[sequence]:
@@ -141,7 +161,7 @@ class Session:
             pool.abort(self)
 
     def _check(self, ids: NDArray[np.int64], start: int) -> None:
-        n_vocab = self.model.n_vocab
+        n_vocab = self._n_vocab
         if ids.ndim != 1 or not len(ids):
             raise UsageError("at least one token is needed")
         if ids.min() < 0 or ids.max() >= n_vocab:
@@ -157,7 +177,7 @@ class Session:
         if not 0 < n <= mode.tokens or len(batch.outputs) > mode.outputs:
             raise UsageError(f"the batch has {n} tokens and {len(batch.outputs)} outputs")
         bounds = {
-            "tokens": (batch.tokens, self.model.n_vocab),
+            "tokens": (batch.tokens, self._n_vocab),
             "positions": (batch.positions, self.context),
             "sequences": (batch.sequences, len(self.lengths)),
             "outputs": (batch.outputs, n),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -16,6 +16,9 @@ from pyllama.kernels.jit import Library
 from pyllama.kernels.kernel import STEP
 
 _PAGE = 4096
+
+_SINGLE = np.array([0, 0, 0, 0, 0, 1], np.int32)
+"""Token, position, sequence, output, and the tile of a step of one token."""
 
 
 @dataclass(frozen=True)
@@ -76,20 +79,21 @@ class BoundProgram:
             np.zeros(mode.tokens, np.int32) for _ in range(4)
         )
         self._tiles = np.zeros((mode.tokens, 2), np.int32)
-        self._step = STEP.pack(
-            {
-                "n_tokens": 0,
-                "n_outputs": 0,
-                "n_tiles": 0,
-                "tokens": self._tokens.ctypes.data,
-                "positions": self._positions.ctypes.data,
-                "slabs": self._slabs.ctypes.data,
-                "outputs": self._outputs.ctypes.data,
-                "tiles": self._tiles.ctypes.data,
-                "scratch": self.scratch.ctypes.data,
-                "scratch_stride": stride,
-            }
-        )
+        arrays = (self._tokens, self._positions, self._slabs, self._outputs, self._tiles)
+        self._step = self._describe(0, arrays, stride)
+        token, position, slab, output, tile = np.split(_SINGLE.copy(), range(1, 5))
+        self._single_step = self._describe(1, (token, position, slab, output, tile), stride)
+        self._single = token.data, position.data, slab.data
+
+    def _describe(
+        self, count: int, arrays: Sequence[NDArray[np.int32]], stride: int
+    ) -> NDArray[np.int64]:
+        """A ``STEP`` of so many tokens, outputs and tiles, which the arrays tell about."""
+        names = ("tokens", "positions", "slabs", "outputs", "tiles")
+        places = {name: array.ctypes.data for name, array in zip(names, arrays, strict=True)}
+        counts = dict.fromkeys(("n_tokens", "n_outputs", "n_tiles"), count)
+        memory = {"scratch": self.scratch.ctypes.data, "scratch_stride": stride}
+        return STEP.pack({**counts, **places, **memory})
 
     def memory(self, buffer: Buffer) -> NDArray[np.uint8]:
         """The bytes of a buffer of the plan."""
@@ -107,3 +111,9 @@ class BoundProgram:
         self._tiles[: len(tiles)] = tiles
         self._step[:3] = n, m, len(tiles)
         return self._step
+
+    def prepare_single(self, token: int, position: int, sequence: int) -> NDArray[np.int64]:
+        """The same for one token whose logits are wanted, without a call of NumPy."""
+        tokens, positions, slabs = self._single
+        tokens[0], positions[0], slabs[0] = token, position, sequence
+        return self._single_step

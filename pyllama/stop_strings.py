@@ -23,6 +23,8 @@ class StopStrings:
 
     def push(self, text: str) -> str:
         """The text that can be shown now; once ``found`` is set, what precedes the stop string."""
+        if not self._strings:
+            return text
         self._held += text
         return self._show(until=self._begun())
 

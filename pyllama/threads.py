@@ -51,7 +51,8 @@ class WorkerPool:
         memory = np.zeros(words + executor.LINE // 8, np.int64)
         start = -memory.ctypes.data % executor.LINE // 8
         self._memory = memory[start : start + words]
-        self._abort_word = self._memory.view(np.int32)[executor.ABORT_OFFSET // 4 :]
+        self._address = int(self._memory.ctypes.data)
+        self._abort_word = self._memory.view(np.int32)[executor.ABORT_OFFSET // 4 :].data
         workers = [
             threading.Thread(
                 target=_serve,
@@ -81,7 +82,7 @@ class WorkerPool:
             self._abort_word[0] = 0
             self._running = owner
             try:
-                self._run(self._memory.ctypes.data)
+                self._run(self._address)
             finally:
                 self._running = None
             if self._abort_word[0]:

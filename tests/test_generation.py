@@ -70,6 +70,9 @@ class CountingSession:
         logits[(tokens[-1] + 1) % len(VOCABULARY)] = 1
         return logits
 
+    def advance(self, token: int) -> NDArray[np.float32]:
+        return self.evaluate([token])
+
 
 def greedy() -> Sampler:
     return Sampler.from_params(SamplingParams(temperature=0))

@@ -53,6 +53,38 @@ def test_truncate_goes_back_to_a_prefix(model: Model) -> None:
     assert session.n_past == 0
 
 
+def test_a_single_token_is_evaluated_the_same_by_advance(model: Model) -> None:
+    session, other = (start(model, sequences=2) for _ in range(2))
+    for sequence in (0, 1):
+        session.evaluate([1, 2, 3 + sequence], sequence=sequence)
+        other.evaluate([1, 2, 3 + sequence], sequence=sequence)
+    for token in (5, 6, 7):
+        for sequence in (0, 1):
+            expected = other.evaluate([token], sequence=sequence)
+            np.testing.assert_array_equal(session.advance(token, sequence), expected)
+    assert session.lengths == other.lengths == [6, 6]
+    np.testing.assert_array_equal(session.evaluate([8, 9]), other.evaluate([8, 9]))
+
+
+def test_advance_overwrites_what_it_returned(model: Model) -> None:
+    session = start(model)
+    first = session.advance(1)
+    second = session.advance(2)
+    assert first is second, "a sampler knows it again"
+
+
+@pytest.mark.parametrize("token", [-1, 10**6, 2**40])
+def test_advance_refuses_what_evaluate_refuses(model: Model, token: int) -> None:
+    session = start(model, context=3)
+    with pytest.raises(UsageError, match="token ids"):
+        session.advance(token)
+    for _ in range(3):
+        session.advance(1)
+    with pytest.raises(CapacityError):
+        session.advance(1)
+    assert session.n_past == 3
+
+
 def test_sequences_do_not_see_each_other(model: Model) -> None:
     alone, both = start(model), start(model, sequences=2)
     expected = [alone.evaluate([1, 2, 3]), alone.evaluate([4])]
@@ -219,10 +251,12 @@ def test_a_step_keeps_no_memory(model: Model) -> None:
     session = start(model)
     for token in range(5):
         session.evaluate([token])
+        session.advance(token)
     tracemalloc.start()
     before = tracemalloc.get_traced_memory()[0]
     for token in range(20):
         session.evaluate([token])
+        session.advance(token)
     grown = tracemalloc.get_traced_memory()[0] - before
     tracemalloc.stop()
     assert grown < 2000

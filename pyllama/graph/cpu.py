@@ -38,7 +38,8 @@ def plan_for_cpu(graph: Graph, mode: Mode, cache: CacheLayout, isa: ISA, threads
         lowering.make_buffer(node)
         _LOWER[type(node.op)](lowering, node.op, node)
     result = lowering.buffers[graph.result]
-    return make_plan(lowering.launches, result, lowering.scratch_bytes, n_tile_tokens)
+    rows = {"one": 1, "n_tokens": mode.tokens, "n_outputs": mode.outputs, "n_tiles": mode.tokens}
+    return make_plan(lowering.launches, result, lowering.scratch_bytes, n_tile_tokens, rows)
 
 
 _LOWER: dict[type[ops.Op], Callable[[Lowering, Any, Node], None]] = {

@@ -6,7 +6,7 @@ writes decides where workers must wait for each other and which buffers can shar
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -61,6 +61,11 @@ class Launch:
     chunks: int = 1
     group: int = 1
 
+    def is_single(self, most_rows: Mapping[str, int]) -> bool:
+        """Whether it has one task at most, if no more rows of a count come than these."""
+        rows = most_rows.get(self.count)
+        return self.chunks == 1 and rows is not None and rows <= self.group
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -76,15 +81,20 @@ class Plan:
 
 
 def make_plan(
-    launches: Sequence[Launch], result: Buffer, scratch_bytes: int, tile_tokens: int
+    launches: Sequence[Launch],
+    result: Buffer,
+    scratch_bytes: int,
+    tile_tokens: int,
+    most_rows: Mapping[str, int] | None = None,
 ) -> Plan:
     """Assign memory and barriers.
 
     scratch_bytes: what a worker's tasks need at most; tile_tokens: how many neighbouring tokens of
-    a sequence attend together.
+    a sequence attend together; most_rows: how many there can be of each of ``COUNTS``, where that
+    is known.
     """
     offsets, arena_bytes = _assign(launches, result)
-    barriers = _barriers(launches, offsets)
+    barriers = _barriers(launches, offsets, most_rows or {"one": 1})
     sizes = (arena_bytes, scratch_bytes, tile_tokens)
     return Plan(tuple(launches), barriers, offsets, *sizes, result)
 
@@ -141,17 +151,36 @@ class _Touched:
         return first < second + b.n_bytes and second < first + a.n_bytes
 
 
-def _barriers(launches: Sequence[Launch], offsets: dict[Buffer, int]) -> tuple[bool, ...]:
-    """A barrier stands before a launch that touches what another wrote since the last one."""
+class _Open:
+    """The launches since the last barrier: what they read, and what they wrote."""
+
+    def __init__(self, offsets: dict[Buffer, int]) -> None:
+        self._read, self._written = _Touched(offsets), _Touched(offsets)
+
+    def add(self, launch: Launch) -> None:
+        self._read.memories.update(launch.reads)
+        self._written.memories.update(launch.writes)
+
+    def must_end_before(self, launch: Launch) -> bool:
+        touched = (*launch.reads, *launch.writes)
+        return self._written.meets(touched) or self._read.meets(launch.writes)
+
+
+def _barriers(
+    launches: Sequence[Launch], offsets: dict[Buffer, int], most_rows: Mapping[str, int]
+) -> tuple[bool, ...]:
+    """A barrier stands before a launch that touches what another wrote since the last one.
+
+    Not between launches of a single task each: all these run on the same thread, in order.
+    """
     needed = [False] * len(launches)
-    read, written = _Touched(offsets), _Touched(offsets)
+    single, split = _Open(offsets), _Open(offsets)
     for i, launch in enumerate(launches):
-        reads_new = written.meets((*launch.reads, *launch.writes))
-        if reads_new or read.meets(launch.writes):
+        is_single = launch.is_single(most_rows)
+        if split.must_end_before(launch) or (not is_single and single.must_end_before(launch)):
             needed[i - 1] = True
-            read, written = _Touched(offsets), _Touched(offsets)
-        read.memories.update(launch.reads)
-        written.memories.update(launch.writes)
+            single, split = _Open(offsets), _Open(offsets)
+        (single if is_single else split).add(launch)
     return tuple(needed)
 
 

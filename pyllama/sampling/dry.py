@@ -33,6 +33,7 @@ class Dry(FilterWithMemory):
     """
 
     name: ClassVar[str] = "dry"
+    keeps_places: ClassVar[bool] = True
 
     def __init__(
         self, multiplier: float, base: float, allowed: int, window: int, breakers: Breakers

@@ -20,6 +20,8 @@ class Filter(ABC):
     name: ClassVar[str]
     keeps_best: ClassVar[bool] = False
     """Whether the likeliest candidate always stays the likeliest, and nothing is remembered."""
+    keeps_places: ClassVar[bool] = False
+    """Whether the same candidates always stay, where they were: only logits change."""
 
     @abstractmethod
     def __call__(self, candidates: Candidates) -> Candidates:
@@ -46,6 +48,7 @@ class LogitBias(Filter):
 
     bias: Mapping[int, float]
     name: ClassVar[str] = "logit-bias"
+    keeps_places: ClassVar[bool] = True
 
     def __call__(self, candidates: Candidates) -> Candidates:
         """Add each bias where its token is a candidate."""

@@ -23,6 +23,7 @@ class Penalties(FilterWithMemory):
     """
 
     name: ClassVar[str] = "penalties"
+    keeps_places: ClassVar[bool] = True
 
     def __init__(self, window: int, repeat: float, presence: float, frequency: float) -> None:
         self.window = window

@@ -8,6 +8,7 @@ one as the low half: (first + second * 2**32) / 2**64.
 
 from __future__ import annotations
 
+import ctypes
 import math
 import secrets
 
@@ -38,8 +39,21 @@ class Mt19937:
 
     def __init__(self, seed: int) -> None:
         self._bits = np.random.MT19937()
-        seeded = np.random.RandomState(seed).get_state(legacy=False)
+        self._seed = seed
+        self.reset()
+
+    def reset(self) -> None:
+        """Start the numbers anew."""
+        seeded = np.random.RandomState(self._seed).get_state(legacy=False)
         self._bits.state = {"bit_generator": "MT19937", "state": seeded["state"]}
+
+    @property
+    def native(self) -> tuple[int, int]:
+        """Addresses: of a C function that returns the next word, and of what it is to be given."""
+        interface = self._bits.ctypes
+        function = ctypes.cast(interface.next_uint32, ctypes.c_void_p).value
+        assert function is not None
+        return function, interface.state_address
 
     def word(self) -> int:
         """The next 32-bit number."""

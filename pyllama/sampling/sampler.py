@@ -14,12 +14,14 @@ from pyllama.errors import GrammarError, PyllamaError
 from pyllama.sampling.candidates import Candidates, keep_freed_memory
 from pyllama.sampling.chain import make_choice, make_filters
 from pyllama.sampling.choices import Choice, Dist
+from pyllama.sampling.compiled import NativeDraw, find_ending
 from pyllama.sampling.filters import Filter, FilterWithMemory
 from pyllama.sampling.params import SamplingParams
 from pyllama.sampling.rng import RANDOM_SEED, Mt19937, resolve_seed
 
 if TYPE_CHECKING:
     from pyllama.grammar import Grammar
+    from pyllama.kernels.jit import Library
     from pyllama.tokenizers.tokenizer import Tokenizer
 
 
@@ -40,7 +42,9 @@ class Sampler:
         seed: int = RANDOM_SEED,
         choice: Choice | None = None,
         grammar: Grammar | None = None,
+        library: Library | None = None,
     ) -> None:
+        """``library``: compiles the end of the chain, where it is one of the usual ones."""
         keep_freed_memory()
         self.filters = tuple(filters)
         self.choice = choice or Dist()
@@ -49,6 +53,9 @@ class Sampler:
         self.seed = resolve_seed(seed)
         self._random = Mt19937(self.seed)
         self._drawn = False
+        ending = find_ending(self.filters, self.choice) if library else None
+        self._front = self.filters[: ending.start] if ending else ()
+        self._native = NativeDraw(ending, self._random, library) if ending and library else None
 
     @classmethod
     def from_params(
@@ -57,17 +64,19 @@ class Sampler:
         tokenizer: Tokenizer | None = None,
         grammar: Grammar | None = None,
         banned: Collection[int] = (),
+        library: Library | None = None,
     ) -> Sampler:
         """The chain that the options describe; the ``banned`` tokens are never chosen.
 
         tokenizer: for DRY's sequence breakers, and to check the tokens of the biases; grammar:
-        what the text must be, for this sampler alone. Raises UsageError for a biased token
-        outside the vocabulary, and for sequence breakers without a tokenizer.
+        what the text must be, for this sampler alone; library: the model's, to compile what can be
+        compiled. Raises UsageError for a biased token outside the vocabulary, and for sequence
+        breakers without a tokenizer.
         """
         # XTC draws from a generator of its own, with the same seed.
         params = replace(params, seed=resolve_seed(params.seed))
         filters = make_filters(params, tokenizer, banned)
-        return cls(filters, params.seed, make_choice(params), grammar)
+        return cls(filters, params.seed, make_choice(params), grammar, library)
 
     def candidates(self, logits: NDArray[np.float32]) -> Candidates:
         """What the filters leave of the whole vocabulary, in their order.
@@ -93,23 +102,37 @@ class Sampler:
         GrammarError where the grammar allows no token.
         """
         self._drawn = True
-        token = self.choice(self._filter(logits), self._random)
+        token = self._draw(logits)
         if self.grammar is None or self.grammar.allows(token):
             return token
         return self._draw_again(logits, self.grammar)
+
+    def _draw(self, logits: NDArray[np.float32]) -> int:
+        if self._native is not None:
+            token = self._native.draw(self._changed(logits) if self._front else logits)
+            if token is not None:
+                return token
+        return self.choice(self._filter(logits), self._random)  # it says what is wrong, too
+
+    def _changed(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The logits after the filters in front of what is compiled."""
+        candidates = Candidates.of(logits)
+        with np.errstate(over="ignore", invalid="ignore"):  # the kernel sees the result
+            for apply in self._front:
+                candidates = apply(candidates)
+        return candidates.logits
 
     def _draw_again(self, logits: NDArray[np.float32], grammar: Grammar) -> int:
         """Draw from what the grammar allows, with the others at minus infinity."""
         allowed = np.where(grammar.mask(), logits, np.float32(-np.inf))
         try:
-            candidates = self._filter(allowed)
+            return self._draw(allowed)
         except PyllamaError as error:
             raise GrammarError(
                 grammar.source,
                 "every token that it allows here is forbidden; allow one (--logit-bias, "
                 "--ignore-eos)",
             ) from error
-        return self.choice(candidates, self._random)
 
     def accept(self, *tokens: int) -> None:
         """Tell the filters that these tokens, of the prompt or drawn, are part of the text.
@@ -128,7 +151,7 @@ class Sampler:
 
     def reset(self) -> None:
         """Forget the text and start the random numbers anew."""
-        self._random = Mt19937(self.seed)
+        self._random.reset()
         self._drawn = False
         self.choice.reset()
         if self.grammar is not None:

@@ -143,7 +143,6 @@ class Xtc(FilterWithMemory):
     def __init__(self, probability: float, threshold: float, seed: int) -> None:
         self._probability = np.float32(probability)
         self._threshold = np.float32(threshold)
-        self._seed = seed
         self._random = Mt19937(seed)
         self.window = 1
 
@@ -166,7 +165,7 @@ class Xtc(FilterWithMemory):
 
     def reset(self) -> None:
         """Start the random numbers anew."""
-        self._random = Mt19937(self._seed)
+        self._random.reset()
 
 
 def _keep(candidates: Candidates, keep: NDArray[np.bool_]) -> Candidates:

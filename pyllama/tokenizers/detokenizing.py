@@ -46,15 +46,25 @@ class StreamDecoder:
     def __init__(self, piece: Callable[[int], bytes]) -> None:
         self._piece = piece
         self._decoder = getincrementaldecoder("utf-8")("replace")
+        self._is_between = True  # characters
+        self._whole: dict[int, str] = {}
 
     def push(self, token: int) -> str:
         """The text that ``token`` completes, often empty."""
-        return self._decoder.decode(self._piece(token))
+        if self._is_between and token in self._whole:
+            return self._whole[token]
+        was_between = self._is_between
+        text = self._decoder.decode(self._piece(token))
+        self._is_between = not self._decoder.getstate()[0]
+        if was_between and self._is_between:
+            self._whole[token] = text
+        return text
 
     def finish(self) -> str:
         """What is left of an unfinished character: U+FFFD or nothing. The decoder starts anew."""
         rest = self._decoder.decode(b"", final=True)
         self._decoder.reset()
+        self._is_between = True
         return rest
 
 

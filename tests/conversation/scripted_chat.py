@@ -83,6 +83,9 @@ class ScriptedSession:
         logits[self._next.pop(0)] = 1
         return logits
 
+    def advance(self, token: int) -> NDArray[np.float32]:
+        return self.evaluate([token])
+
 
 def scripted(
     *answers: str | list[int],

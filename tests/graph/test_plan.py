@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from models.cases import CASES
@@ -9,12 +11,14 @@ from models.tiny import write_tiny
 
 from pyllama.cache import cache_layout
 from pyllama.graph.cpu import plan_for_cpu
+from pyllama.graph.describe import step_counts, tasks_of
 from pyllama.graph.graph import Graph, make_node, verify
 from pyllama.graph.mode import Mode
 from pyllama.graph.ops import Add, Each, Gate, Linear, Rows, SelectRows, Tensor, Weight
 from pyllama.graph.passes import drop_unused, fold_residuals, fuse_activations
-from pyllama.graph.plan import Buffer, Plan
+from pyllama.graph.plan import Buffer, External, Launch, Plan, make_plan
 from pyllama.kernels import target
+from pyllama.kernels.elementwise import rms_norm
 from pyllama.model import Model
 from pyllama.session import Session
 
@@ -30,9 +34,15 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
 
 
 @pytest.fixture(params=MODES, ids=lambda mode: f"{mode.tokens}-{mode.outputs}")
-def plan(request: pytest.FixtureRequest, model: Model) -> Plan:
+def mode(request: pytest.FixtureRequest) -> Mode:
+    given: Mode = request.param
+    return given
+
+
+@pytest.fixture
+def plan(mode: Mode, model: Model) -> Plan:
     layout = cache_layout(128, 1, "f16", "f16")
-    return plan_for_cpu(model.graph, request.param, layout, target.select(), threads=2)
+    return plan_for_cpu(model.graph, mode, layout, target.select(), threads=2)
 
 
 def lives(plan: Plan) -> dict[Buffer, range]:
@@ -61,13 +71,47 @@ def test_memory_is_reused(plan: Plan) -> None:
     assert plan.arena_bytes < sum(buffer.n_bytes for buffer in lives(plan)) / 2
 
 
-def test_a_barrier_stands_between_writer_and_reader(plan: Plan) -> None:
-    last_write: dict[object, int] = {}
+def test_a_barrier_stands_between_writer_and_reader(plan: Plan, mode: Mode) -> None:
+    counts, last_write = step_counts(mode, plan), dict[object, int]()
     for i, launch in enumerate(plan.launches):
         for memory in launch.reads:
-            if memory in last_write:
-                assert any(plan.barriers[last_write[memory] : i]), launch.label
+            writer = last_write.get(memory, i)
+            tasks = [tasks_of(plan.launches[at], counts) for at in (writer, i)]
+            assert writer == i or any(plan.barriers[writer:i]) or tasks == [1, 1], launch.label
         last_write.update(dict.fromkeys(launch.writes, i))
+
+
+def launched(count: str, chunks: int, reads: str, writes: str) -> Launch:
+    first, second = (External("vector", name) for name in (reads, writes))
+    return Launch(rms_norm(), {}, (first,), (second,), writes, count, chunks)
+
+
+@pytest.mark.parametrize(
+    ("count", "chunks", "barriers"),
+    [
+        (("one", "n_tokens", "one"), (1, 1, 1), (False, False)),
+        (("one", "n_tokens", "one"), (2, 1, 1), (True, False)),
+        (("one", "n_tokens", "one"), (1, 1, 4), (False, True)),
+        (("one", "n_outputs", "one"), (1, 1, 1), (True, True)),
+    ],
+)
+def test_between_single_tasks_there_is_no_barrier(
+    count: Sequence[str], chunks: Sequence[int], barriers: tuple[bool, ...]
+) -> None:
+    """The second reads what the first wrote, the third what the second did; outputs are two."""
+    launches = [launched(*case) for case in zip(count, chunks, "abc", "bcd", strict=True)]
+    rows = {"one": 1, "n_tokens": 1, "n_outputs": 2}
+    plan = make_plan(launches, Buffer("nothing", 0), 0, 1, rows)
+    assert plan.barriers[:-1] == barriers
+
+
+def test_a_single_task_waits_for_all_before_the_last_barrier() -> None:
+    """Also where only another single task came in between, and has nothing to do with it."""
+    split = launched("one", 2, "x", "a")
+    launches = [split, launched("one", 1, "x", "b"), launched("one", 1, "b", "c")]
+    needy = launched("one", 1, "a", "d")
+    plan = make_plan([*launches, needy], Buffer("nothing", 0), 0, 1)
+    assert plan.barriers == (False, False, True, False)
 
 
 def test_independent_matmuls_run_together(plan: Plan) -> None:

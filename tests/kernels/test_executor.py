@@ -171,6 +171,41 @@ def test_every_task_is_done_once(library: Library, pools: list[WorkerPool]) -> N
             assert not counts[n:].any()
 
 
+@kernel(threads=Array(i64))
+def note_thread(
+    k: Builder,  # noqa: ARG001
+    a: Fields,
+    step: Fields,  # noqa: ARG001
+    *,
+    task: Value,
+    thread: Value,
+) -> None:
+    """Write which thread does a task."""
+    a.threads[task] = thread
+
+
+def test_each_thread_begins_with_the_task_of_its_number(
+    library: Library, pools: list[WorkerPool]
+) -> None:
+    """So a single task is always the first thread's."""
+    seen = np.zeros((2, len(pools)), np.int64)
+    rows = [External("vector", str(i)) for i in range(2)]
+    launches = [
+        Launch(note_thread(), {"threads": row}, (), (row,), "note", chunks=chunks)
+        for row, chunks in zip(rows, (1, len(pools)), strict=True)
+    ]
+    plan = make_plan(launches, Buffer("nothing", 0), 0, 1)
+    program = Program(
+        plan, library, np.zeros(64, np.uint8), lambda x: int(seen[int(x.name)].ctypes.data)
+    )
+    for _ in range(50):
+        for pool in pools:
+            seen[:] = -1
+            pool.run(program, step(), owner=OWNER)
+            assert seen[0].tolist() == [0] + [-1] * (len(pools) - 1)
+            assert seen[1, : pool.threads].tolist() == list(range(pool.threads))
+
+
 def test_an_op_waits_for_all_tasks_of_those_before(
     library: Library, pools: list[WorkerPool]
 ) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+
 import pytest
 
 from pyllama.errors import UsageError
@@ -28,6 +30,23 @@ def test_doubles_of_libstdcxx(seed: int, expected: list[float]) -> None:
     """Printed by g++ 12: uniform_real_distribution<double>(0, 1) over mt19937(seed)."""
     random = Mt19937(seed)
     assert [random.uniform() for _ in expected] == expected
+
+
+def test_reset_starts_anew_in_the_same_place() -> None:
+    random = Mt19937(42)
+    place = random.native
+    first = [random.word() for _ in range(700)]
+    random.reset()
+    assert [random.word() for _ in range(700)] == first
+    assert random.native == place
+
+
+def test_native_code_takes_the_next_words() -> None:
+    random, again = Mt19937(42), Mt19937(42)
+    function, generator = random.native
+    next_word = ctypes.CFUNCTYPE(ctypes.c_uint32, ctypes.c_void_p)(function)
+    words = [next_word(generator), random.word(), next_word(generator)]
+    assert words == [again.word() for _ in range(3)]
 
 
 def test_a_double_is_always_below_one(monkeypatch: pytest.MonkeyPatch) -> None:

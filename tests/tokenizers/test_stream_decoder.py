@@ -44,6 +44,14 @@ def test_a_character_appears_only_when_it_is_whole() -> None:
     assert parts == ["", "é", "", "", "日", "", "", "", "👩", "a"]
 
 
+def test_a_token_that_was_seen_does_not_complete_what_it_did_not_begin() -> None:
+    stream = single_bytes(b"a\xe6\x97\xa5")
+    assert [stream.push(i) for i in (0, 0, 1, 0, 0, 1, 2, 3, 0)] == [
+        "a", "a", "", "\ufffda", "a", "", "", "日", "a",
+    ]  # fmt: skip
+    assert [stream.push(1), stream.finish(), stream.push(0)] == ["", "\ufffd", "a"]
+
+
 @pytest.mark.parametrize(
     ("data", "parts", "rest"),
     [

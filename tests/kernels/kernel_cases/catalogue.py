@@ -8,6 +8,7 @@ from pyllama.kernels.activation import quantize
 from pyllama.kernels.attention import attend
 from pyllama.kernels.cache_types import CACHE_TYPES
 from pyllama.kernels.decode import decode
+from pyllama.kernels.draw import draw
 from pyllama.kernels.elementwise import (
     add,
     each,
@@ -147,5 +148,6 @@ def of_each_kind() -> list[Kernel]:
         layer_norm(biased=True),
         *(quantize(striped=striped) for striped in (False, True)),
         *(make() for make in (rms_norm, add, select_rows)),
+        draw(steps="top_p+min_p+temperature"),
         *of_experts_and_heads(),
     ]
