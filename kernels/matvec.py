@@ -171,7 +171,7 @@ def _add_blocks(
         d = column.x.d.load(start // CHUNK, size // CHUNK)
         scales = weights.scales * d.take([i // CHUNK for i in range(0, size, fmt.group)])
         for n, piece in enumerate(weights.pieces):
-            products = _products(k, piece, column.x.q.at(start))
+            products = _products(k, fmt, piece, column.x.q.at(start))
             total = column.sums[n % SUMS]
             total.value = k.fma(products.to(f32), scales.take(piece.groups), total.value)
         if weights.offsets is not None:
@@ -181,15 +181,14 @@ def _add_blocks(
             total.value = k.fma(weights.offsets, sums, total.value)
 
 
-def _products(k: Builder, piece: Piece, q: Pointer) -> Value:
+def _products(k: Builder, fmt: QuantizedFormat, piece: Piece, q: Pointer) -> Value:
     """Sums of products of weights and activations."""
-    total = k.zero(i32 * len(piece.groups))
-    for i, (w, place) in enumerate(zip(piece.vectors, piece.places, strict=True)):
-        x = q.load(place, w.type.lanes)
-        if piece.negative:
-            x = k.isa.negated(k, x, piece.negative[i])
-        total = k.isa.dot(k, total, w, x)
-    return total
+    n = piece.vectors[0].type.lanes
+    x = [q.load(place, n) for place in piece.places]
+    if piece.negative:
+        x = [k.isa.negated(k, *each) for each in zip(x, piece.negative, strict=True)]
+    zero = k.zero(i32 * (n // 4))
+    return k.isa.dots(k, fmt.largest, zero, k.concat(piece.vectors), k.concat(x))
 
 
 def _float_dot(

@@ -105,6 +105,8 @@ class QuantizedFormat:
     """Weights that share a scale."""
     offset_group: int = 0
     """Weights that share an offset; 0 where the format has none."""
+    largest = 127
+    """What no lane exceeds."""
     levels: tuple[int, ...] = ()
     """Where a weight is one of 16 lanes and groups are chunks: these lanes, for ``codes``."""
     striped = False

@@ -1,27 +1,31 @@
-"""Formats on grids: IQ1, IQ2 and IQ3.
+"""Formats on grids, where eight or four weights are one point of a table: IQ1, IQ2 and IQ3.
 
 The bit layouts are drawn in ``pyllama/quants/i_quants.py`` and ``iq1.py``.
 """
 
 from __future__ import annotations
 
+import numpy as np
+
 from pyllama.gguf.types import TensorType
 from pyllama.kernels.activation import RUN, STRIPE, STRIPES
 from pyllama.kernels.formats.base import Block, nibbles
-from pyllama.kernels.formats.grids import CHUNKS, GridFormat, points
+from pyllama.kernels.formats.stripes import CHUNKS, StripedFormat
 from pyllama.kernels.language import Builder, Value
 from pyllama.kernels.types import f16, f32, u8, u16, u32, u64
+from pyllama.quants import GridName, grid
 
 
-class IQ2_XXS(GridFormat):
+class IQ2_XXS(StripedFormat):
     """``d * (scale + 0.5) / 4 * point``; a chunk is two u32: four indices, then signs and scale."""
 
     type = TensorType.IQ2_XXS
+    largest = 43
     group = 32
 
-    def magnitudes(self, k: Builder, block: Block) -> list[Value]:
+    def stripes(self, k: Builder, block: Block) -> list[Value]:
         words = block.qs.of(u64).load(0, CHUNKS)
-        return [points(k, "iq2_xxs", words >> 8 * s & 0xFF) for s in range(STRIPES)]
+        return [_points(k, "iq2_xxs", words >> 8 * s & 0xFF) for s in range(STRIPES)]
 
     def signs(self, k: Builder, block: Block) -> Value | None:
         return _even_masks(k, block.qs.of(u64).load(0, CHUNKS), start=32)
@@ -30,15 +34,16 @@ class IQ2_XXS(GridFormat):
         return _odd(block.d, (block.qs.of(u64).load(0, CHUNKS) >> 60).to(u32), 1 / 8)
 
 
-class IQ2_XS(GridFormat):
+class IQ2_XS(StripedFormat):
     """``d * (scale + 0.5) / 4 * point``; words of a 9-bit index and 7 bits of signs."""
 
     type = TensorType.IQ2_XS
+    largest = 43
     group = 16
 
-    def magnitudes(self, k: Builder, block: Block) -> list[Value]:
+    def stripes(self, k: Builder, block: Block) -> list[Value]:
         words = block.qs.of(u64).load(0, CHUNKS)
-        return [points(k, "iq2_xs", words >> 16 * s & 0x1FF) for s in range(STRIPES)]
+        return [_points(k, "iq2_xs", words >> 16 * s & 0x1FF) for s in range(STRIPES)]
 
     def signs(self, k: Builder, block: Block) -> Value | None:
         return _even_masks(k, block.qs.of(u64).load(0, CHUNKS), start=9, stride=16)
@@ -47,15 +52,16 @@ class IQ2_XS(GridFormat):
         return _odd(block.d, _nibbles_in_order(k, block.scales.load(0, 8)), 1 / 8)
 
 
-class IQ2_S(GridFormat):
+class IQ2_S(StripedFormat):
     """``d * (scale + 0.5) / 4 * point``; two upper bits of the indices in ``qh``."""
 
     type = TensorType.IQ2_S
+    largest = 43
     group = 16
 
-    def magnitudes(self, k: Builder, block: Block) -> list[Value]:
+    def stripes(self, k: Builder, block: Block) -> list[Value]:
         indices = _indices(k, block.qs.of(u32).load(0, CHUNKS), block.qh.load(0, CHUNKS), bits=2)
-        return [points(k, "iq2_s", index) for index in indices]
+        return [_points(k, "iq2_s", index) for index in indices]
 
     def signs(self, k: Builder, block: Block) -> Value | None:
         return _masks(block)
@@ -64,14 +70,15 @@ class IQ2_S(GridFormat):
         return _odd(block.d, _nibbles_in_order(k, block.scales.load(0, 8)), 1 / 8)
 
 
-class IQ3_XXS(GridFormat):
+class IQ3_XXS(StripedFormat):
     """``d * (scale + 0.5) / 2 * point``; signs and scale of a chunk in a u32."""
 
     type = TensorType.IQ3_XXS
+    largest = 62
     group = 32
 
-    def magnitudes(self, k: Builder, block: Block) -> list[Value]:
-        return [points(k, "iq3_xxs", index) for index in _pairs(k, block)]
+    def stripes(self, k: Builder, block: Block) -> list[Value]:
+        return [_points(k, "iq3_xxs", index) for index in _pairs(k, block)]
 
     def signs(self, k: Builder, block: Block) -> Value | None:
         return _even_masks(k, block.scales_and_signs.load(0, CHUNKS).to(u64))
@@ -80,19 +87,20 @@ class IQ3_XXS(GridFormat):
         return _odd(block.d, block.scales_and_signs.load(0, CHUNKS) >> 28, 1 / 4)
 
 
-class IQ3_S(GridFormat):
+class IQ3_S(StripedFormat):
     """``d * (2 * scale + 1) * point``; the ninth bit of the indices in ``qh``."""
 
     type = TensorType.IQ3_S
+    largest = 15
     group = 32
 
-    def magnitudes(self, k: Builder, block: Block) -> list[Value]:
+    def stripes(self, k: Builder, block: Block) -> list[Value]:
         upper = block.qh.load(0, CHUNKS).take([i // 2 for i in range(2 * CHUNKS)]).to(u32)
         ninth = (
             upper << k.vector(u32, [8 - 2 * s, 7 - 2 * s] * CHUNKS) & 0x100 for s in range(STRIPES)
         )
         pairs = zip(_pairs(k, block), ninth, strict=True)
-        return [points(k, "iq3_s", low | high) for low, high in pairs]
+        return [_points(k, "iq3_s", low | high) for low, high in pairs]
 
     def signs(self, k: Builder, block: Block) -> Value | None:
         return _masks(block)
@@ -101,18 +109,19 @@ class IQ3_S(GridFormat):
         return _odd(block.d, _nibbles_in_order(k, block.scales.load(0, 4)))
 
 
-class IQ1_S(GridFormat):
+class IQ1_S(StripedFormat):
     """``d * (2 * scale + 1) * (point + delta)``, delta 1/8 or -1/8 for each group.
 
     Lanes are ``point + 1``, which has no sign.
     """
 
     type = TensorType.IQ1_S
+    largest = 2
     group = offset_group = 32
 
-    def magnitudes(self, k: Builder, block: Block) -> list[Value]:
+    def stripes(self, k: Builder, block: Block) -> list[Value]:
         indices = _indices(k, block.qs.of(u32).load(0, CHUNKS), block.qh.load(0, CHUNKS), bits=3)
-        return [points(k, "iq1_s", index, add=1) for index in indices]
+        return [_points(k, "iq1_s", index, add=1) for index in indices]
 
     def scales(self, k: Builder, block: Block) -> Value:
         return _odd(block.d, block.qh.load(0, CHUNKS) >> 12 & 7)
@@ -123,21 +132,22 @@ class IQ1_S(GridFormat):
         return scales * (delta - 1)
 
 
-class IQ1_M(GridFormat):
+class IQ1_M(StripedFormat):
     """``d * (2 * scale + 1) * (point + delta)``, delta 1/8 or -1/8 for each point.
 
     Lanes are ``8 * (point + 1)``, and 2 more where delta is positive: eight times the sum, plus 9.
     """
 
     type = TensorType.IQ1_M
+    largest = 18
     group = offset_group = 16
 
-    def magnitudes(self, k: Builder, block: Block) -> list[Value]:
+    def stripes(self, k: Builder, block: Block) -> list[Value]:
         upper = block.qh.of(u16).load(0, CHUNKS)
         indices = _indices(k, block.qs.of(u32).load(0, CHUNKS), upper, bits=3, stride=4)
         parts = []
         for s, index in enumerate(indices):
-            point = points(k, "iq1_s", index, add=1, times=8).bits_as(u64 * CHUNKS)
+            point = _points(k, "iq1_s", index, add=1, times=8).bits_as(u64 * CHUNKS)
             positive = (upper & 8 << 4 * s).equals(0)
             more = k.select(positive, k.const(point.type, 0x0202020202020202), k.zero(point.type))
             parts.append((point + more).bits_as(u8 * STRIPE))
@@ -152,6 +162,17 @@ class IQ1_M(GridFormat):
 
     def offsets(self, k: Builder, block: Block, scales: Value) -> Value | None:
         return scales * -9
+
+
+def _points(k: Builder, name: GridName, index: Value, add: int = 0, times: int = 1) -> Value:
+    """``(component + add) * times`` of a grid's points: a stripe.
+
+    index: a number for each point, a u64 where it has eight components, a u32 where it has four.
+    """
+    components = ((grid(name) + add) * times).astype(np.uint8)
+    element = index.type.scalar
+    table = tuple(components.view(element.numpy).ravel().tolist())
+    return k.isa.gather(k, element, table, index).bits_as(u8 * STRIPE)
 
 
 def _indices(

@@ -6,9 +6,11 @@ The bit layouts are drawn in ``pyllama/quants``.
 from __future__ import annotations
 
 from pyllama.gguf.types import TensorType
+from pyllama.kernels.activation import STRIPES
 from pyllama.kernels.formats.base import NIBBLES, Block, QuantizedFormat, nibbles, two_bits
+from pyllama.kernels.formats.stripes import CHUNKS, StripedFormat, striped_planes
 from pyllama.kernels.language import Builder, Value
-from pyllama.kernels.types import f32, i8, u8, u32
+from pyllama.kernels.types import f32, i8, u8, u32, u64
 
 
 def _bytes(k: Builder, *words: Value) -> Value:
@@ -48,14 +50,18 @@ class Q5_K(Q4_K):
         return [low | (fifth >> g & 1) << 4 for g, low in enumerate(super().lanes(k, block))]
 
 
-class Q2_K(QuantizedFormat):
+class Q2_K(StripedFormat):
     """``d * scale * q - dmin * min``; sixteen groups of 16 with 4-bit scale and min."""
 
     type = TensorType.Q2_K
+    largest = 3
     group = offset_group = 16
 
     def lanes(self, k: Builder, block: Block) -> list[Value]:
         return two_bits(block)
+
+    def stripes(self, k: Builder, block: Block) -> list[Value]:
+        return striped_planes(k, block.qs.of(u64).load(0, CHUNKS), 2, 3)
 
     def scales(self, k: Builder, block: Block) -> Value:
         return (block.scales.load(0, 16) & 15).to(f32) * block.d.to(f32)
@@ -64,15 +70,22 @@ class Q2_K(QuantizedFormat):
         return (block.scales.load(0, 16) >> 4).to(f32) * -block.dmin.to(f32)
 
 
-class Q3_K(QuantizedFormat):
+class Q3_K(Q2_K):
     """``d * (scale - 32) * (q - 4)``; sixteen groups of 16, the third bit of q in ``hmask``."""
 
     type = TensorType.Q3_K
+    largest = 7
     group = offset_group = 16
 
     def lanes(self, k: Builder, block: Block) -> list[Value]:
         third = block.hmask.load(0, 32)
         return [low | (third >> c & 1) << 2 for c, low in enumerate(two_bits(block))]
+
+    def stripes(self, k: Builder, block: Block) -> list[Value]:
+        third = block.hmask.of(u64).load(0, STRIPES)
+        halves = k.concat([third << 2, third >> 2])  # bit 2 is that of the half's first chunk
+        planes = zip(super().stripes(k, block), striped_planes(k, halves, 1, 4), strict=True)
+        return [low | high for low, high in planes]
 
     def scales(self, k: Builder, block: Block) -> Value:
         low, middle, high = (block.scales.of(u32)[i] for i in range(3))

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from pyllama.gguf.types import TensorType
 from pyllama.kernels.formats.base import CHUNK, Block, QuantizedFormat, two_bits
+from pyllama.kernels.formats.stripes import CHUNKS, StripedFormat, striped_planes
 from pyllama.kernels.language import Builder, Value
-from pyllama.kernels.types import f32, u8, u32
+from pyllama.kernels.types import f32, u8, u32, u64
 
 
 class _Levels(QuantizedFormat):
@@ -25,13 +26,17 @@ class _Levels(QuantizedFormat):
         return -scales
 
 
-class TQ2_0(_Levels):
+class TQ2_0(StripedFormat, _Levels):
     """Levels of 2 bits, in planes of 32 bytes."""
 
     type = TensorType.TQ2_0
+    largest = 2
 
     def lanes(self, k: Builder, block: Block) -> list[Value]:
         return two_bits(block)
+
+    def stripes(self, k: Builder, block: Block) -> list[Value]:
+        return striped_planes(k, block.qs.of(u64).load(0, CHUNKS), 2, 3)
 
 
 class TQ1_0(_Levels):

@@ -76,6 +76,21 @@ class ISA:
         halves = range(0, pairs.type.lanes, 2)
         return total + pairs.take(halves) + pairs.take([i + 1 for i in halves])
 
+    def dots(self, k: Builder, largest: int, total: Value, w: Value, x: Value) -> Value:
+        """As ``dot``, of vectors that lie one after the other in w and x: a sum of them all.
+
+        largest: what no element of w exceeds.
+        """
+        for one, other in zip(self._parts(total, w), self._parts(total, x), strict=True):
+            total = self.dot(k, total, one, other)
+        return total
+
+    @staticmethod
+    def _parts(total: Value, vector: Value) -> list[Value]:
+        """Parts of w or x that add to the same lanes."""
+        size = 4 * total.type.lanes
+        return [vector.take(range(at, at + size)) for at in range(0, vector.type.lanes, size)]
+
     def dot_pairs(self, k: Builder, total: Value, w: Value, x: Value) -> Value:
         """``total[2i+j] + sum of w[8i+l] * x[8j+l] for l in 0..7``, i and j being 0 or 1.
 

@@ -17,6 +17,15 @@ def dot(total: Array, w: Array, x: Array) -> Array:
     return total + products.reshape(-1, 4).sum(axis=1, dtype=np.int32)
 
 
+def dots(largest: int, total: Array, w: Array, x: Array) -> Array:
+    """total: (n,) i32; w: (4nm,) u8 or i8 up to ``largest``; x: (4nm,) i8 -> (n,) i32."""
+    assert w.max() <= largest
+    parts = (a.reshape(-1, 4 * len(total)) for a in (w, x))
+    for one, other in zip(*parts, strict=True):
+        total = dot(total, one, other)
+    return total
+
+
 def dot_pairs(total: Array, w: Array, x: Array) -> Array:
     """total: (n,) i32, w: (4n,) u8 or i8, x: (4n,) i8 -> (n,) i32: 2 by 2 in 16 bytes each."""
     rows, columns = (v.astype(np.int32).reshape(-1, 2, 8) for v in (w, x))

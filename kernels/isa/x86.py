@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import add
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -32,10 +34,26 @@ class AVX2(ISA):
     def dot(self, k: Builder, total: Value, w: Value, x: Value) -> Value:
         if w.type.kind == "i":  # maddubs wants its first operand unsigned: move w's sign to x
             w, x = self._absolute(k, w), self._signed_like(k, x, w)
-        lanes = w.type.lanes
-        pairs = k.call("llvm.x86.avx2.pmadd.ub.sw", i16 * (lanes // 2), w, x)
-        ones = k.const(pairs.type, 1)
-        return total + k.call("llvm.x86.avx2.pmadd.wd", i32 * (lanes // 4), pairs, ones)
+        return self._add_pairs(k, total, self._pairs(k, w, x))
+
+    def dots(self, k: Builder, largest: int, total: Value, w: Value, x: Value) -> Value:
+        room = 0x7FFF // (2 * 127 * largest)  # sums of two products that fit into 16 bits
+        if w.type.kind == "i" or self.dots_whole_bytes:
+            return super().dots(k, largest, total, w, x)
+        every = zip(self._parts(total, w), self._parts(total, x), strict=True)
+        pairs = [self._pairs(k, one, other) for one, other in every]
+        for at in range(0, len(pairs), room):
+            total = self._add_pairs(k, total, reduce(add, pairs[at : at + room]))
+        return total
+
+    @staticmethod
+    def _pairs(k: Builder, w: Value, x: Value) -> Value:
+        """Sums of two products."""
+        return k.call("llvm.x86.avx2.pmadd.ub.sw", i16 * (w.type.lanes // 2), w, x)
+
+    @staticmethod
+    def _add_pairs(k: Builder, total: Value, pairs: Value) -> Value:
+        return total + k.call("llvm.x86.avx2.pmadd.wd", total.type, pairs, k.const(pairs.type, 1))
 
     def pause(self, k: Builder) -> None:
         k.call("llvm.x86.sse2.pause", None)
@@ -125,12 +143,20 @@ class AVX512(AVX2):
             w = self._absolute(k, w)
         if "avx512vnni" in self.features:
             return k.call(f"llvm.x86.avx512.vpdpbusd.{8 * lanes}", total.type, total, w, x)
-        family = "llvm.x86.avx512.p{}.512" if lanes == 64 else "llvm.x86.avx2.p{}"
-        pairs = k.call(family.format("maddubs.w" if lanes == 64 else "madd.ub.sw"),
-                       i16 * (lanes // 2), w, x)  # fmt: skip
+        return self._add_pairs(k, total, self._pairs(k, w, x))
+
+    @staticmethod
+    def _pairs(k: Builder, w: Value, x: Value) -> Value:
+        if w.type.lanes != 64:
+            return AVX2._pairs(k, w, x)
+        return k.call("llvm.x86.avx512.pmaddubs.w.512", i16 * 32, w, x)
+
+    @staticmethod
+    def _add_pairs(k: Builder, total: Value, pairs: Value) -> Value:
+        if pairs.type.lanes != 32:
+            return AVX2._add_pairs(k, total, pairs)
         ones = k.const(pairs.type, 1)
-        name = family.format("maddw.d" if lanes == 64 else "madd.wd")
-        return total + k.call(name, i32 * (lanes // 4), pairs, ones)
+        return total + k.call("llvm.x86.avx512.pmaddw.d.512", total.type, pairs, ones)
 
     def pick(self, k: Builder, table: Value, index: Value) -> Value:
         if index.type.lanes % 16:

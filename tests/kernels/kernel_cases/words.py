@@ -93,6 +93,21 @@ def dot_cases(word: str, lanes: int) -> list[Case]:
     return cases
 
 
+def dots_cases(lanes: int) -> list[Case]:
+    """Several vectors of small and of large weights, whose sums might not fit into 16 bits."""
+    cases = []
+    for largest, vectors in ((1, 4), (3, 4), (43, 4), (62, 2), (127, 2), (127, 1)):
+        size = lanes * vectors
+        total, x = _integers(-(10**6), 10**6, lanes // 4, "i4"), _integers(-127, 127, size, "i1")
+        weights = [_integers(0, largest, size, "u1"), np.full(size, largest, "u1")]
+        cases += [
+            word_case("dots", total, w, y, constants=(largest,))
+            for w in (*weights, weights[0].view("i1"))
+            for y in (x, np.full_like(x, -127))
+        ]
+    return cases
+
+
 def lookup_cases() -> list[Case]:
     """The tables that formats use, and the limits of bytes."""
     index = (np.arange(32) * 7 % 16).astype(np.uint8)
@@ -187,6 +202,7 @@ def word_cases(dot_lanes: int) -> dict[str, list[Case]]:
             word: [case for lanes in {32, dot_lanes} for case in dot_cases(word, lanes)]
             for word in ("dot", "dot_pairs")
         },
+        "dots": dots_cases(dot_lanes),
         "lookup": lookup_cases(),
         "pick": pick_cases(),
         "times_power": times_power_cases(),

@@ -1,7 +1,7 @@
-"""Blocks on grids: eight or four weights are one point of a table of vectors.
+"""Formats whose weights meet activations in stripes, for which these are striped too.
 
-Points are looked up stripe by stripe (see ``activation``): a stripe is eight weights of each of the
-block's eight chunks. Integer products of all stripes are added up before they meet the scales::
+A stripe (see ``activation``) is eight weights of each of the block's eight chunks. Its lanes belong
+to all scales alike, so that products of several stripes are added up before they meet them::
 
     weight    0 .. 7   8 .. 15   16 .. 23   24 .. 31   32 .. 39   ...
     chunk       0         0         0          0          1
@@ -12,26 +12,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from pyllama.kernels.activation import RUN, STRIPE, STRIPES
 from pyllama.kernels.formats.base import CHUNK, Block, Piece, QuantizedFormat, Unpacked
 from pyllama.kernels.language import Builder, Value
 from pyllama.kernels.types import i8, u8, u64
-from pyllama.quants import GridName, grid
+
+EACH_BYTE = 0x0101010101010101
+"""A one in each byte of a u64."""
 
 CHUNKS = STRIPE // RUN
-"""Chunks of a block; all formats on grids have blocks of 256."""
+"""Chunks of a block."""
 
 
-class GridFormat(QuantizedFormat):
-    """A format whose weights are points of a grid, or these with signs."""
+class StripedFormat(QuantizedFormat):
+    """A format with blocks of 256 that is unpacked stripe by stripe."""
 
     striped = True
 
-    def magnitudes(self, k: Builder, block: Block) -> list[Value]:
-        """The stripes without signs: (STRIPE,) u8 up to 127 each."""
-        raise TypeError(f"{type(self).__name__} does not say what its points are")
+    def stripes(self, k: Builder, block: Block) -> list[Value]:
+        """The lanes of each stripe, without signs: (STRIPE,) u8 up to 127."""
+        raise TypeError(f"{type(self).__name__} does not say how its stripes are unpacked")
 
     def signs(self, k: Builder, block: Block) -> Value | None:
         """(CHUNKS,) u64: where bit ``i`` of byte ``s`` is set, weight ``i`` of the chunk's run in
@@ -44,7 +44,7 @@ class GridFormat(QuantizedFormat):
         they are, without an offset that would have to be taken back.
         """
         (block,) = blocks
-        stripes, negative = self.magnitudes(k, block), self._negative(k, block)
+        stripes, negative = self.stripes(k, block), self._negative(k, block)
         scales, offsets = self.scales_and_offsets(k, blocks)
         size = self.piece_size(k)
         pieces = [
@@ -82,7 +82,7 @@ class GridFormat(QuantizedFormat):
         return [(stripe & places).equals(places) for stripe in stripes]
 
     def lanes(self, k: Builder, block: Block) -> list[Value]:
-        stripes, negative = self.magnitudes(k, block), self._negative(k, block)
+        stripes, negative = self.stripes(k, block), self._negative(k, block)
         if negative:
             signed = (stripe.bits_as(i8 * STRIPE) for stripe in stripes)
             stripes = [k.isa.negated(k, v, n) for v, n in zip(signed, negative, strict=True)]
@@ -102,19 +102,19 @@ def _in_order(k: Builder, stripes: list[Value]) -> list[Value]:
     chunks = []
     for c in range(0, CHUNKS, 2):
         first, second = (
-            k.shuffle(*runs[s : s + 2], [c, c + CHUNKS, c + 1, c + 1 + CHUNKS]) for s in (0, 2)
+            k.shuffle(runs[s], runs[s + 1], [c, c + CHUNKS, c + 1, c + 1 + CHUNKS]) for s in (0, 2)
         )
         pair = k.shuffle(first, second, [0, 1, 4, 5, 2, 3, 6, 7]).bits_as(type)
         chunks += [pair.take(range(CHUNK)), pair.take(range(CHUNK, 2 * CHUNK))]
     return chunks
 
 
-def points(k: Builder, name: GridName, index: Value, add: int = 0, times: int = 1) -> Value:
-    """``(component + add) * times`` of a grid's points: a stripe.
+def striped_planes(k: Builder, words: Value, step: int, kept: int) -> list[Value]:
+    """Stripes of bit fields: the bits ``kept`` of bytes, after a shift by ``step`` for each chunk.
 
-    index: a number for each point, a u64 where it has eight components, a u32 where it has four.
+    words: (CHUNKS,) u64, of 32 bytes for the first four chunks and 32 for the others, which hold a
+    field for each of the four.
     """
-    components = ((grid(name) + add) * times).astype(np.uint8)
-    element = index.type.scalar
-    table = tuple(components.view(element.numpy).ravel().tolist())
-    return k.isa.gather(k, element, table, index).bits_as(u8 * STRIPE)
+    shifts = k.vector(u64, [c % 4 * step for c in range(CHUNKS)])
+    spread = (words.take([c // 4 * 4 + s for c in range(CHUNKS)]) for s in range(STRIPES))
+    return [(word >> shifts & kept * EACH_BYTE).bits_as(u8 * STRIPE) for word in spread]
