@@ -228,6 +228,11 @@ def two_bits(block: Block) -> list[Value]:
     return [block.qs.load(32 * half, 32) >> 2 * part & 3 for half in range(2) for part in range(4)]
 
 
+def halves(chunks: Value) -> list[Value]:
+    """Two chunks that are one vector."""
+    return [chunks.take(range(at, at + CHUNK)) for at in (0, CHUNK)]
+
+
 def with_bit(k: Builder, lanes: Value, bits: Value, bit: int) -> Value:
     """``lanes`` with ``1 << bit`` set where ``bits`` is true."""
     return lanes | k.select(bits, k.const(lanes.type, 1 << bit), k.zero(lanes.type))

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pyllama.kernels.activation import RUN, STRIPE, STRIPES
-from pyllama.kernels.formats.base import CHUNK, Block, Piece, QuantizedFormat, Unpacked
+from pyllama.kernels.formats.base import CHUNK, Block, Piece, QuantizedFormat, Unpacked, halves
 from pyllama.kernels.language import Builder, Value
 from pyllama.kernels.types import i8, u8, u64
 
@@ -105,7 +105,7 @@ def _in_order(k: Builder, stripes: list[Value]) -> list[Value]:
             k.shuffle(runs[s], runs[s + 1], [c, c + CHUNKS, c + 1, c + 1 + CHUNKS]) for s in (0, 2)
         )
         pair = k.shuffle(first, second, [0, 1, 4, 5, 2, 3, 6, 7]).bits_as(type)
-        chunks += [pair.take(range(CHUNK)), pair.take(range(CHUNK, 2 * CHUNK))]
+        chunks += halves(pair)
     return chunks
 
 

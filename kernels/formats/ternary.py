@@ -7,7 +7,7 @@ given once for each 32 weights, as activations have a scale for so many.
 from __future__ import annotations
 
 from pyllama.gguf.types import TensorType
-from pyllama.kernels.formats.base import CHUNK, Block, QuantizedFormat, two_bits
+from pyllama.kernels.formats.base import CHUNK, Block, QuantizedFormat, halves, two_bits
 from pyllama.kernels.formats.stripes import CHUNKS, StripedFormat, striped_planes
 from pyllama.kernels.language import Builder, Value
 from pyllama.kernels.types import f32, u8, u32, u64
@@ -45,10 +45,13 @@ class TQ1_0(_Levels):
     type = TensorType.TQ1_0
 
     def lanes(self, k: Builder, block: Block) -> list[Value]:
-        first = _digits(block.qs.load(0, 32), 5)
-        second = _digits(block.qs.load(32, 16), 5)
-        last = k.concat(_digits(block.qh.load(0, 4), 4))
-        return [*first, k.concat(second[:2]), k.concat(second[2:4]), k.concat([second[4], last])]
+        last = block.qh.load(0, 4).take([i % 4 for i in range(16)])
+        every = k.concat([block.qs.load(0, 32), k.concat([block.qs.load(32, 16), last])])
+        digits = _digits(every, 5)
+        middle = [digit.take(range(32, 48)) for digit in digits]
+        ends = k.concat([digit.take(range(48, 52)) for digit in digits[:4]])
+        rest = [k.concat(middle[i : i + 2]) for i in (0, 2)]
+        return [*(d.take(range(CHUNK)) for d in digits), *rest, k.concat([middle[4], ends])]
 
 
 class Q2_0(_Levels):
@@ -57,12 +60,9 @@ class Q2_0(_Levels):
     type = TensorType.Q2_0
 
     def lanes(self, k: Builder, block: Block) -> list[Value]:
-        chunks = []
-        for start in (0, 8):
-            four = block.qs.load(start, 8).to(u32)
-            apart = four | four << 6 | four << 12 | four << 18
-            chunks.append((apart & 0x03030303).bits_as(u8 * CHUNK))
-        return chunks
+        fours = block.qs.load(0, 16).to(u32)
+        codes = k.isa.fields(k, tuple((bit, 2) for bit in range(0, 8, 2)), fours)
+        return halves(codes.bits_as(u8 * self.block_size))
 
 
 class Q1_0(QuantizedFormat):
@@ -73,8 +73,8 @@ class Q1_0(QuantizedFormat):
     gathers = True
 
     def lanes(self, k: Builder, block: Block) -> list[Value]:
-        masks = block.qs.of(u32)
-        return [k.isa.bits(k, masks[c]).to(u8) for c in range(4)]
+        masks = block.qs.of(u64)
+        return [chunk for i in range(2) for chunk in halves(k.isa.bits(k, masks[i]).to(u8))]
 
     def scales(self, k: Builder, block: Block) -> Value:
         return _repeated(block.d.to(f32) * 2, 4)

@@ -133,7 +133,7 @@ class ISA:
     def fields(self, k: Builder, fields: tuple[Field | None, ...], words: Value) -> Value:
         """Bit fields of every word as its bytes, lowest first; bytes without a field are zero.
 
-        words: (n,) u64; a field is its first bit and its number of bits, at most eight.
+        words: (n,) u32 or u64; a field is its first bit and its number of bits, at most eight.
         """
         parts = [
             (words >> field[0] & (1 << field[1]) - 1) << 8 * place

@@ -58,12 +58,12 @@ def bits(mask: Array) -> Array:
 
 
 def fields(fields: tuple[tuple[int, int] | None, ...], words: Array) -> Array:
-    """words: (n,) u64 -> (n,) u64."""
-    result = np.zeros_like(words)
+    """words: (n,) u32 or u64 -> the same."""
+    result, number = np.zeros_like(words), words.dtype.type
     for place, field in enumerate(fields):
         if field:
-            value = words >> np.uint64(field[0]) & np.uint64((1 << field[1]) - 1)
-            result |= value << np.uint64(8 * place)
+            value = words >> number(field[0]) & number((1 << field[1]) - 1)
+            result |= value << number(8 * place)
     return result
 
 

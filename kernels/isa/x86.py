@@ -170,13 +170,15 @@ class AVX512(AVX2):
         return k.select(where, -x, x)  # one masked subtraction
 
     def fields(self, k: Builder, fields: tuple[Field | None, ...], words: Value) -> Value:
-        if "avx512vbmi" not in self.features or words.type.lanes != 8:
+        if "avx512vbmi" not in self.features or words.type.bytes != 64:
             return super().fields(k, fields, words)
-        every = [field or (0, 0) for field in (*fields, *[None] * (8 - len(fields)))]
-        starts = k.vector(u8, [start for start, _ in every] * 8)
-        name, bytes_ = "llvm.x86.avx512.pmultishift.qb.512", words.bits_as(starts.type)
+        size = words.type.scalar.bytes
+        every = [field or (0, 0) for field in (*fields, *[None] * (size - len(fields)))]
+        starts = [8 * at + start for at in range(0, 8, size) for start, _ in every]
+        places = k.vector(u8, starts * 8)
+        name, packed = "llvm.x86.avx512.pmultishift.qb.512", words.bits_as(places.type)
         kept = sum((1 << bits) - 1 << 8 * i for i, (_, bits) in enumerate(every))
-        return k.call(name, starts.type, starts, bytes_).bits_as(words.type) & kept
+        return k.call(name, places.type, places, packed).bits_as(words.type) & kept
 
     def even_bytes(self, k: Builder, sevens: Value) -> Value:
         if "gfni" not in self.features or sevens.type.bytes != 64:

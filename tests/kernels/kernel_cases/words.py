@@ -157,9 +157,15 @@ def fields_cases() -> list[Case]:
     """Fields that cross bytes, whole words, and bytes that are left out."""
     words = _integers(-(2**63), 2**63 - 1, 16, "i8").view(np.uint64)
     sevens = tuple((start, 7) for start in (9, 25, 41, 57))
-    choices = (sevens, ((0, 8),), ((61, 3), None, (3, 8), (24, 1)), ((56, 8), *[None] * 6, (1, 2)))
+    twos = tuple((start, 2) for start in (0, 2, 4, 30))
+    long = (sevens, ((0, 8),), ((61, 3), None, (3, 8), (24, 1)), ((56, 8), *[None] * 6, (1, 2)))
     return [
-        word_case("fields", words[:n], constants=(fields,)) for fields in choices for n in (8, 16)
+        *(word_case("fields", words[:n], constants=(f,)) for f in long for n in (8, 16)),
+        *(
+            word_case("fields", words.view(np.uint32)[:n], constants=(f,))
+            for f in (twos, ((5, 8), None, (24, 8)))
+            for n in (8, 16, 32)
+        ),
     ]
 
 
