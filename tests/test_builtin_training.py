@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -12,14 +13,22 @@ import pytest
 
 from pyllama.gguf import GGUFFile, TensorType
 
-torch = pytest.importorskip("torch", reason="needs torch, which the extra dev installs")
-
 SCRIPTS = Path(__file__).resolve().parent.parent / "scripts"
 DOCUMENT = 30  # tokens
 
 
 @pytest.fixture
-def training(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+def torch() -> Iterator[ModuleType]:
+    torch: ModuleType = pytest.importorskip("torch", reason="needs torch, of the extra dev")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # several would wait for one another while other tests run
+    yield torch
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def training(torch: ModuleType, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    del torch
     monkeypatch.syspath_prepend(SCRIPTS)
     return importlib.import_module("builtin_model.training")
 
@@ -43,7 +52,12 @@ def recipe(training: ModuleType, **changes: Any) -> Any:
 
 
 def trained(
-    training: ModuleType, shape: Any, documents: list[Any], checkpoint: Path, *stops: int
+    torch: ModuleType,
+    training: ModuleType,
+    shape: Any,
+    documents: list[Any],
+    checkpoint: Path,
+    *stops: int,
 ) -> Any:
     """A network trained up to each stop in turn, anew from the checkpoint every time."""
     for stop in stops:
@@ -69,7 +83,9 @@ def test_the_budget_that_ends_first_counts(training: ModuleType) -> None:
     assert plan.progress(training.Done(5, 90.0)) == 1.0
 
 
-def test_windows_follow_from_the_step(training: ModuleType, shape: Any, documents: Any) -> None:
+def test_windows_follow_from_the_step(
+    torch: ModuleType, training: ModuleType, shape: Any, documents: Any
+) -> None:
     windows = training.Windows(documents, shape, recipe(training))
     ids, targets = windows.batch(3)
     assert ids.shape == targets.shape == (4, shape.context)
@@ -87,31 +103,35 @@ def test_snapped_windows_begin_with_a_document(
 
 
 def test_resuming_changes_nothing(
-    training: ModuleType, shape: Any, documents: Any, tmp_path: Path
+    torch: ModuleType, training: ModuleType, shape: Any, documents: Any, tmp_path: Path
 ) -> None:
-    at_once = trained(training, shape, documents, tmp_path / "a.pt", 6)
-    in_parts = trained(training, shape, documents, tmp_path / "b.pt", 2, 6)
+    at_once = trained(torch, training, shape, documents, tmp_path / "a.pt", 6)
+    in_parts = trained(torch, training, shape, documents, tmp_path / "b.pt", 2, 6)
     for name, parameter in at_once.named_parameters():
         assert torch.equal(parameter, in_parts.get_parameter(name)), name
     assert not list(tmp_path.glob("*.partial"))
 
 
-def test_training_learns(training: ModuleType, shape: Any, documents: Any, tmp_path: Path) -> None:
+def test_training_learns(
+    torch: ModuleType, training: ModuleType, shape: Any, documents: Any, tmp_path: Path
+) -> None:
     batch = training.Windows(documents, shape, recipe(training)).batch(1000)
     torch.manual_seed(0)
     before = training.Llama(shape).loss(*batch).item()
-    after = trained(training, shape, documents, tmp_path / "c.pt", 25).loss(*batch).item()
+    after = trained(torch, training, shape, documents, tmp_path / "c.pt", 25).loss(*batch).item()
     assert after < before - 0.5
 
 
-def test_later_tokens_do_not_change_earlier_logits(training: ModuleType, shape: Any) -> None:
+def test_later_tokens_do_not_change_earlier_logits(
+    torch: ModuleType, training: ModuleType, shape: Any
+) -> None:
     torch.manual_seed(0)
     model = training.Llama(shape)
     ids = torch.arange(12)[None]
     assert torch.allclose(model(ids)[:, :7], model(ids[:, :7]), atol=1e-6)
 
 
-def test_export(training: ModuleType, shape: Any, tmp_path: Path) -> None:
+def test_export(torch: ModuleType, training: ModuleType, shape: Any, tmp_path: Path) -> None:
     export = importlib.import_module("builtin_model.export")
     vocabulary = importlib.import_module("builtin_model.vocabulary")
     tokenizer = vocabulary.train_tokenizer(["def a(b):\n    return b\n"] * 9, shape.vocabulary)

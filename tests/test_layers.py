@@ -107,22 +107,35 @@ def layer(name: str) -> int:
     return max(matches)[1]
 
 
-@pytest.mark.parametrize(("name", "path"), list(modules()), ids=str)
-def test_imports_go_down(name: str, path: Path) -> None:
-    own = layer(name)
-    above = [other for other in imports(path) if other.startswith("pyllama") and layer(other) > own]
-    assert not above, f"{name} imports from above: {above}"
+@pytest.fixture(scope="module")
+def imported() -> dict[str, list[str]]:
+    """What each module of the package imports."""
+    return {name: list(imports(path)) for name, path in modules()}
 
 
-@pytest.mark.parametrize(("name", "path"), list(modules()), ids=str)
-def test_packages_stay_in_their_rooms(name: str, path: Path) -> None:
-    for imported in imports(path):
-        for package, rooms in ROOMS.items():
-            if imported == package or imported.startswith(package + "."):
-                assert name in rooms, f"{name} imports {package}"
+def test_imports_go_down(imported: dict[str, list[str]]) -> None:
+    assert len(imported) > 100
+    from_above = [
+        f"{name} imports {other}"
+        for name, others in imported.items()
+        for other in others
+        if other.startswith("pyllama") and layer(other) > layer(name)
+    ]
+    assert from_above == []
 
 
-def test_every_layer_exists() -> None:
-    names = [name for name, _ in modules()]
+def test_packages_stay_in_their_rooms(imported: dict[str, list[str]]) -> None:
+    outside = [
+        f"{name} imports {other}"
+        for name, others in imported.items()
+        for other in others
+        for package, rooms in ROOMS.items()
+        if (other == package or other.startswith(package + ".")) and name not in rooms
+    ]
+    assert outside == []
+
+
+def test_every_layer_exists(imported: dict[str, list[str]]) -> None:
+    names = list(imported)
     for prefix in (prefix for row in LAYERS for prefix in row if prefix != "pyllama"):
         assert any(n == prefix or n.startswith(prefix + ".") for n in names), prefix

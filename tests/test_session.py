@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from models.cases import CASES
 from models.tiny import write_tiny
+from quick import in_turn
 
 from pyllama import builtin
 from pyllama.cache import KVCache, cache_layout
@@ -95,7 +96,10 @@ def test_sequences_do_not_see_each_other(model: Model) -> None:
     assert (second == expected[1]).all()
 
 
-@pytest.fixture(scope="module", params=[isa.name for isa in available()])
+INSTRUCTION_SETS = [isa.name for isa in available()]
+
+
+@pytest.fixture(scope="module", params=INSTRUCTION_SETS)
 def trained(request: pytest.FixtureRequest) -> Model:
     return Model.load(builtin.path(), isa=request.param)
 
@@ -131,7 +135,9 @@ def test_a_cache_has_as_many_bits_as_its_format(cache_type: str) -> None:
     assert sizes == [2 * own, own + half, own + half]
 
 
-@pytest.mark.parametrize("cache_type", CACHE_TYPES)
+@pytest.mark.parametrize(
+    ("cache_type", "trained"), in_turn(CACHE_TYPES, INSTRUCTION_SETS), indirect=["trained"]
+)
 def test_cache_types_are_close_to_float32(trained: Model, cache_type: str) -> None:
     text = Path(__file__).read_text()
     tokens = trained.tokenizer.encode(text)[:300]
@@ -144,7 +150,17 @@ def test_cache_types_are_close_to_float32(trained: Model, cache_type: str) -> No
     assert found < DIVERGENCE[cache_type]
 
 
-@pytest.mark.parametrize(("key_type", "value_type"), [("q5_1", "f16"), ("f16", "q4_0")])
+MIXED = [
+    pytest.param("q5_1", "f16", id="q5_1-f16"),
+    pytest.param("f16", "q4_0", id="f16-q4_0"),
+]
+
+
+@pytest.mark.parametrize(
+    ("key_type", "value_type", "trained"),
+    in_turn(MIXED, INSTRUCTION_SETS),
+    indirect=["trained"],
+)
 def test_keys_and_values_of_different_types(trained: Model, key_type: str, value_type: str) -> None:
     tokens = trained.tokenizer.encode(Path(__file__).read_text())[:100]
     exact = start(trained, cache_type="f32").evaluate(tokens, all_logits=True)
@@ -154,7 +170,9 @@ def test_keys_and_values_of_different_types(trained: Model, key_type: str, value
     assert found < DIVERGENCE[key_type] + DIVERGENCE[value_type]
 
 
-@pytest.mark.parametrize("cache_type", BLOCKS)
+@pytest.mark.parametrize(
+    ("cache_type", "trained"), in_turn(BLOCKS, INSTRUCTION_SETS), indirect=["trained"]
+)
 def test_quantized_sequences_go_back_and_keep_apart(trained: Model, cache_type: str) -> None:
     """A sequence that was cut off goes on as one that never was longer, beside others."""
     plain, session = (start(trained, cache_type=cache_type, sequences=2) for _ in range(2))

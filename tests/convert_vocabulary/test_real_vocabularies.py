@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from checkpoint_folders import GPT2, added, convert, different, sequence, write
 from pre_tokenizer_structures import STRUCTURES
+from quick import some
 
 from pyllama.convert.vocabulary import Vocabulary, read_vocabulary
 from pyllama.gguf import GGUFFile
@@ -64,7 +65,7 @@ def check_same(vocabulary: Vocabulary, metadata: Any, *names: str) -> None:
         assert list(written[key]) == list(metadata[key]), name
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", some(NAMES, ("falcon", "llama-bpe")))
 def test_byte_level_vocabularies(name: str, shared: Path, tmp_path: Path) -> None:
     path = shared / "vocabs" / f"ggml-vocab-{name}.gguf"
     with GGUFFile.open(path) as file:

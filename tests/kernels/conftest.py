@@ -7,15 +7,13 @@ asks for ``library`` indirectly with ``EVERY`` runs on their variants with fewer
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from kernel_cases.targets import MAIN, target
 
 from pyllama.kernels.cache import ObjectCache
-from pyllama.kernels.jit import Library, source_digest
+from pyllama.kernels.jit import Library
 from pyllama.kernels.target import available
 
 
@@ -26,17 +24,9 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 @pytest.fixture(scope="session")
-def objects(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> ObjectCache:
-    """Object code of the kernels as they are now; a second run of the tests finds it compiled."""
-    cache = getattr(pytestconfig, "cache", None)
-    if cache is None:
-        return ObjectCache(tmp_path_factory.mktemp("objects") / "private")
-    folder: Path = cache.mkdir("kernels")
-    current = folder / source_digest()[:16]
-    for old in folder.iterdir():
-        if old != current:
-            shutil.rmtree(old, ignore_errors=True)  # a process beside this one may do it too
-    return ObjectCache(current)
+def objects() -> ObjectCache:
+    """Object code of the kernels as they are now."""
+    return ObjectCache()
 
 
 @pytest.fixture(scope="session")

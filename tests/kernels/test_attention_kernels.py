@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from kernel_cases.attention import Heads, Tokens, attention_case, store_case
-from kernel_cases.targets import TILES
+from kernel_cases.targets import MAIN, TILES
+from quick import in_turn
 
 from pyllama.kernels.attention import parts_of
 from pyllama.kernels.cache_types import CACHE_TYPES
@@ -35,11 +37,13 @@ SHAPES = [
 ]
 """Every head size, cache type, and number of rows around whole register tiles."""
 
-CHANGES: list[dict[str, float]] = [
-    {"softcap": 2.0},
-    {"alibi": 8.0},
-    {"softcap": 2.0, "alibi": 8.0},
+CHANGES = [
+    pytest.param({"softcap": 2.0}, id="softcap"),
+    pytest.param({"alibi": 8.0}, id="alibi"),
+    pytest.param({"softcap": 2.0, "alibi": 8.0}, id="softcap+alibi"),
+    pytest.param({"has_sinks": True}, id="sinks"),
 ]
+"""Everything that may happen to scores."""
 
 LENGTHS = (0, 1, 14, 15, 16, 17, 62, 63, 64, 65, 127, 128, 200)
 """Tokens before the new ones, around the edges of 16 and 64 cells."""
@@ -51,13 +55,23 @@ def name(heads: Heads) -> str:
     return f"{shape}-{heads.key_type}-{heads.value_type}"
 
 
-@pytest.mark.parametrize("heads", SHAPES, ids=name)
+def named(shapes: Iterable[Heads]) -> list[Any]:
+    """Shapes as parameters."""
+    return [pytest.param(heads, id=name(heads)) for heads in shapes]
+
+
+EVERY_SHAPE = pytest.mark.parametrize(
+    ("heads", "library"), in_turn(named(SHAPES), MAIN), indirect=["library"]
+)
+
+
+@EVERY_SHAPE
 def test_lengths(heads: Heads, library: Library) -> None:
     for past in LENGTHS:
         attention_case(heads, [Tokens(0, past, 1)]).run(library)
 
 
-@pytest.mark.parametrize("heads", SHAPES, ids=name)
+@EVERY_SHAPE
 def test_prompts_of_several_sequences(heads: Heads, library: Library) -> None:
     tokens = [Tokens(2, 5, 17), Tokens(0, 0, 33), Tokens(1, 100, 1), Tokens(3, 63, 2)]
     attention_case(heads, tokens).run(library)
@@ -92,16 +106,19 @@ def test_equal_scores_and_scores_far_apart(spread: float, library: Library) -> N
     attention_case(SHAPES[3], [Tokens(0, 130, 5)], spread=spread).run(library)
 
 
-@pytest.mark.parametrize("change", [{"softcap": 2.0}, {"alibi": 8.0}, {"has_sinks": True}])
-def test_changed_scores(change: dict[str, Any], library: Library) -> None:
-    for heads in SHAPES[1:6]:
-        tokens = [Tokens(0, 70, 20), Tokens(1, 130, 3)]
-        attention_case(heads, tokens, spread=3.0, **change).run(library)
+@pytest.mark.parametrize(("heads", "change"), in_turn(named(SHAPES[1:6]), CHANGES))
+def test_changed_scores(heads: Heads, change: dict[str, Any], library: Library) -> None:
+    tokens = [Tokens(0, 70, 20), Tokens(1, 130, 3)]
+    attention_case(heads, tokens, spread=3.0, **change).run(library)
+
+
+@pytest.mark.parametrize(("change", "library"), in_turn(CHANGES, MAIN), indirect=["library"])
+def test_changed_scores_of_parts(change: dict[str, Any], library: Library) -> None:
     alone = replace(SHAPES[3], tile=1)
     attention_case(alone, [Tokens(0, 1030, 2)], 800, 2048, parts=3, **change).run(library)
 
 
-@pytest.mark.parametrize("type", CACHE_TYPES)
+@pytest.mark.parametrize(("type", "library"), in_turn(CACHE_TYPES, MAIN), indirect=["library"])
 def test_store(type: str, library: Library) -> None:
     cells = [(0, 0), (0, 1), (1, 15), (1, 16), (2, 63), (0, 40)]
     for other in ("f32", "q8_0"):
@@ -126,16 +143,14 @@ TILE_SHAPES = [
 
 
 @pytest.mark.parametrize("library", TILES, indirect=True)
-@pytest.mark.parametrize("heads", TILE_SHAPES, ids=name)
-@pytest.mark.parametrize("window", [None, 1, 31, 33, 150])
-def test_tiles(window: int | None, heads: Heads, library: Library) -> None:
+@pytest.mark.parametrize(("heads", "window"), in_turn(named(TILE_SHAPES), (None, 1, 31, 33, 150)))
+def test_tiles(heads: Heads, window: int | None, library: Library) -> None:
     tokens = [Tokens(2, 5, 17), Tokens(0, 0, 33), Tokens(1, 127, 3), Tokens(3, 100, 100)]
     attention_case(heads, tokens, window, by_tiles=True).run(library)
 
 
 @pytest.mark.parametrize("library", TILES, indirect=True)
-@pytest.mark.parametrize("change", [{"softcap": 2.0}, {"alibi": 8.0}, {"has_sinks": True}])
-@pytest.mark.parametrize("heads", TILE_SHAPES, ids=name)
+@pytest.mark.parametrize(("heads", "change"), in_turn(named(TILE_SHAPES), CHANGES))
 def test_changed_scores_of_tiles(change: dict[str, Any], heads: Heads, library: Library) -> None:
     tokens = [Tokens(2, 5, 17), Tokens(0, 0, 33), Tokens(3, 100, 100)]
     attention_case(heads, tokens, 90, by_tiles=True, **change).run(library)

@@ -6,8 +6,10 @@ from operator import attrgetter
 
 import numpy as np
 import pytest
+from kernel_cases.catalogue import ENCODINGS
 from kernel_cases.encoding import FLOATS, decode_case, encode_case, encode_floats_case
 from kernel_cases.targets import MAIN
+from quick import in_turn, some
 
 from pyllama import quants
 from pyllama.gguf.types import TensorType
@@ -25,19 +27,21 @@ WEIGHABLE = [type for type in ENCODERS if ENCODERS[type].takes_importance]
 ON_GRIDS = [type for type in ENCODERS if ENCODERS[type].grid]
 
 
-@pytest.mark.parametrize("type", sorted(ENCODERS.keys() - ON_GRIDS), ids=NAME)
+@pytest.mark.parametrize(
+    ("type", "library"), in_turn(sorted(ENCODERS.keys() - ON_GRIDS), MAIN), indirect=["library"]
+)
 def test_encodes_as_numpy(type: TensorType, library: Library) -> None:
     encode_case(type, weighted=False).run(library)
 
 
 @pytest.mark.parametrize("library", MAIN[:1], indirect=True)
-@pytest.mark.parametrize("type", ON_GRIDS, ids=NAME)
+@pytest.mark.parametrize("type", some(ON_GRIDS, ENCODINGS))
 def test_encodes_to_grids_without_importance(type: TensorType, library: Library) -> None:
     """Only the weights are others than with importance."""
     encode_case(type, weighted=False).run(library)
 
 
-@pytest.mark.parametrize("type", WEIGHABLE, ids=NAME)
+@pytest.mark.parametrize(("type", "library"), in_turn(WEIGHABLE, MAIN), indirect=["library"])
 def test_encodes_with_importance_as_numpy(type: TensorType, library: Library) -> None:
     encode_case(type, weighted=True).run(library)
 

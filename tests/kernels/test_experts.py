@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from operator import attrgetter
-
 import numpy as np
 import pytest
 from kernel_cases.case import Launch, run
@@ -11,7 +9,8 @@ from kernel_cases.experts import Mixture, batch_case, few_tokens_case
 from kernel_cases.matmuls import is_quantized
 from kernel_cases.meaning import VECTOR, Step
 from kernel_cases.memory import Memory
-from kernel_cases.targets import TILES
+from kernel_cases.targets import MAIN, TILES
+from quick import in_turn
 
 from pyllama.gguf.types import TensorType
 from pyllama.graph.ops import Weight
@@ -20,7 +19,7 @@ from pyllama.kernels import int8_panels
 from pyllama.kernels.jit import Library
 from pyllama.kernels.routing import SCORES, group, groups_bytes, positions, route
 
-NAME = attrgetter("name")
+INTEGER = (TensorType.Q4_K, TensorType.Q8_0, TensorType.Q4_1)
 SOME = (TensorType.F32, TensorType.BF16, TensorType.Q8_0, TensorType.Q4_K, TensorType.MXFP4)
 
 
@@ -112,28 +111,32 @@ def mixture(type: TensorType, tokens: int, **variant: object) -> Mixture:
 
 
 VARIANTS = [
-    {},
-    {"activation": "clamped", "biased": True, "has_residual": True},
+    pytest.param({}, id="plain"),
+    pytest.param({"activation": "clamped", "biased": True, "has_residual": True}, id="biased"),
 ]
 
 
-@pytest.mark.parametrize("variant", VARIANTS, ids=["plain", "biased"])
-@pytest.mark.parametrize("columns", [1, 2])
-@pytest.mark.parametrize("type", SOME, ids=NAME)
+@pytest.mark.parametrize(
+    ("type", "variant", "columns", "library"),
+    in_turn(SOME, VARIANTS, (1, 2), MAIN),
+    indirect=["library"],
+)
 def test_few_tokens(
     type: TensorType, columns: int, variant: dict[str, object], library: Library
 ) -> None:
     few_tokens_case(mixture(type, 1 if columns == 1 else 7, **variant), columns).run(library)
 
 
-@pytest.mark.parametrize("variant", VARIANTS, ids=["plain", "biased"])
-@pytest.mark.parametrize("type", SOME, ids=NAME)
+@pytest.mark.parametrize(
+    ("type", "variant", "library"), in_turn(SOME, VARIANTS, MAIN), indirect=["library"]
+)
 def test_batches(type: TensorType, variant: dict[str, object], library: Library) -> None:
     batch_case(library.isa, mixture(type, 50, task_rows=64, **variant), "floats").run(library)
 
 
-@pytest.mark.parametrize("variant", VARIANTS, ids=["plain", "biased"])
-@pytest.mark.parametrize("type", [TensorType.Q4_K, TensorType.Q8_0, TensorType.Q4_1], ids=NAME)
+@pytest.mark.parametrize(
+    ("type", "variant", "library"), in_turn(INTEGER, VARIANTS, MAIN), indirect=["library"]
+)
 def test_batches_of_integers(
     type: TensorType, variant: dict[str, object], library: Library
 ) -> None:
@@ -143,8 +146,7 @@ def test_batches_of_integers(
 
 
 @pytest.mark.parametrize("library", TILES, indirect=True)
-@pytest.mark.parametrize("variant", VARIANTS, ids=["plain", "biased"])
-@pytest.mark.parametrize("type", SOME, ids=NAME)
+@pytest.mark.parametrize(("type", "variant"), in_turn(SOME, VARIANTS))
 def test_tiles(type: TensorType, variant: dict[str, object], library: Library) -> None:
     mix = mixture(type, 50, task_rows=64, **variant)
     batch_case(library.isa, mix, "tiles").run(library)

@@ -7,7 +7,8 @@ from operator import attrgetter
 import pytest
 from kernel_cases.heads import Size, conv_case, join_case, matmul_case, matvec_case, part_case
 from kernel_cases.matmuls import is_quantized
-from kernel_cases.targets import TILES
+from kernel_cases.targets import MAIN, TILES
+from quick import in_turn
 
 from pyllama.gguf.types import TensorType
 from pyllama.kernels import int8_panels
@@ -30,14 +31,15 @@ def test_parts_and_joins(width: int, library: Library) -> None:
     join_case(3, width, 5).run(library)
 
 
-@pytest.mark.parametrize("columns", [1, 4])
-@pytest.mark.parametrize("type", SOME, ids=NAME)
+@pytest.mark.parametrize(
+    ("type", "columns", "library"), in_turn(SOME, (1, 4), MAIN), indirect=["library"]
+)
 def test_few_tokens(type: TensorType, columns: int, library: Library) -> None:
     for n_rows, tokens in ((70, columns), (16, 3)):
         matvec_case(type, size_of(type, n_rows, tokens), columns).run(library)
 
 
-@pytest.mark.parametrize("type", SOME, ids=NAME)
+@pytest.mark.parametrize(("type", "library"), in_turn(SOME, MAIN), indirect=["library"])
 def test_batches(type: TensorType, library: Library) -> None:
     for n_rows, tokens in ((70, 9), (16, 50)):
         matmul_case(library.isa, type, size_of(type, n_rows, tokens), "floats").run(library)
@@ -58,8 +60,11 @@ def test_tiles(type: TensorType, library: Library) -> None:
         matmul_case(library.isa, type, size_of(type, n_rows, tokens), "tiles").run(library)
 
 
-@pytest.mark.parametrize("type", ["f32", "f16", "bf16"])
-@pytest.mark.parametrize("taps", [2, 3, 4])
-def test_short_convolutions(type: str, taps: int, library: Library) -> None:
+@pytest.mark.parametrize(
+    ("taps", "type", "library"),
+    in_turn((2, 3, 4), ("f32", "f16", "bf16"), MAIN),
+    indirect=["library"],
+)
+def test_short_convolutions(taps: int, type: str, library: Library) -> None:
     for width, past, new in ((70, 0, 1), (33, 0, 7), (16, 1, 2), (70, 40, 3)):
         conv_case(width, taps, type, past, new).run(library)

@@ -14,8 +14,9 @@ from kernel_cases.matmuls import (
     matvec_case,
     widths,
 )
-from kernel_cases.targets import EVERY
+from kernel_cases.targets import EVERY, MAIN
 from kernel_cases.weights import EXTREME, POISON, has_half_scales
+from quick import in_turn
 
 from pyllama.gguf.types import TensorType
 from pyllama.kernels.epilogue import EPILOGUES
@@ -40,15 +41,17 @@ def test_each_token_by_itself(type: TensorType, library: Library) -> None:
         matvec_case(type, size, columns=1).run(library)
 
 
-@pytest.mark.parametrize("type", FORMATS, ids=NAME)
+@pytest.mark.parametrize(("type", "library"), in_turn(FORMATS, MAIN), indirect=["library"])
 def test_groups_of_tokens(type: TensorType, library: Library) -> None:
     for size in sizes(type):
         matvec_case(type, size, columns=4).run(library)
 
 
-@pytest.mark.parametrize("epilogue", EPILOGUES)
-@pytest.mark.parametrize("rows", ["n_tokens", "n_outputs"])
-@pytest.mark.parametrize("columns", [1, 4])
+@pytest.mark.parametrize(
+    ("columns", "rows", "epilogue", "library"),
+    in_turn((1, 4), ("n_tokens", "n_outputs"), EPILOGUES, MAIN),
+    indirect=["library"],
+)
 def test_variants(columns: int, rows: str, epilogue: str, library: Library) -> None:
     for type in (TensorType.Q4_0, TensorType.F16):
         case = matvec_case(type, Size(33, 192, 6), columns, Variant(epilogue, rows))

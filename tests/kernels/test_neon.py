@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from functools import partial
-from pathlib import Path
+from functools import cache, partial
 
 import numpy as np
 import pytest
@@ -13,6 +12,7 @@ from kernel_cases import heads as by_head
 from kernel_cases import rows
 from kernel_cases.attention import Heads, Tokens, attention_case, store_case
 from kernel_cases.case import Case
+from kernel_cases.catalogue import ENCODINGS, UNPACKINGS
 from kernel_cases.draw import draw_case
 from kernel_cases.emulation import emulate, missing_tools
 from kernel_cases.encoding import FLOATS, decode_case, encode_case, encode_floats_case
@@ -26,6 +26,7 @@ from kernel_cases.matmuls import (
     matvec_case,
 )
 from kernel_cases.words import word_cases
+from quick import some
 
 from pyllama.gguf.types import TensorType
 from pyllama.graph.ops.elements import FUNCTIONS
@@ -40,6 +41,7 @@ from pyllama.kernels.jit import Library
 from pyllama.kernels.rope import STYLES
 
 Factory = Callable[[], Case]
+Made = Callable[[str], dict[str, Case]]
 
 EM_AARCH64 = 183
 """The machine's number in ELF."""
@@ -67,17 +69,17 @@ def sizes(type: TensorType) -> list[Size]:
     return [Size(9, 77, 3, 4), Size(4, 3, 1)]
 
 
-def dots() -> dict[str, Factory]:
+def dots(types: Iterable[TensorType]) -> dict[str, Factory]:
     """Everything that multiplies int8."""
     return {
         f"matvec-{type.label}-{size.width}": partial(matvec_case, type, size, 1)
-        for type in FORMATS
+        for type in types
         if is_quantized(type)
         for size in sizes(type)
     }
 
 
-def integer_matmuls(*types: TensorType) -> dict[str, Factory]:
+def integer_matmuls(types: Iterable[TensorType]) -> dict[str, Factory]:
     """Batches that are multiplied in int8."""
     return {
         f"matmul8-{type.label}-{size.width}": partial(matmul_case, ALL, type, size, "int8")
@@ -97,16 +99,22 @@ def integer_parts() -> dict[str, Factory]:
     }
 
 
-def matmuls() -> dict[str, Factory]:
+def matmuls(types: Sequence[TensorType]) -> dict[str, Factory]:
     """The other ways weights are read."""
-    cases = integer_matmuls(*FORMATS) | integer_parts()
-    for type in FORMATS:
+    cases = integer_matmuls(types)
+    for type in types:
         for size in sizes(type):
             name = f"{type.label}-{size.width}"
             cases[f"matmul-{name}"] = partial(matmul_case, ALL, type, size, "floats")
             cases[f"embedding-{name}"] = partial(embedding_case, type, size.width)
             if not is_quantized(type):
                 cases[f"matvec-{name}"] = partial(matvec_case, type, size, 1)
+    return cases
+
+
+def epilogues() -> dict[str, Factory]:
+    """What is added to products, and which rows there are."""
+    cases: dict[str, Factory] = {}
     for epilogue in ("bias", "residual"):
         variant, size = Variant(epilogue, "n_outputs"), Size(67, 96, 6)
         for type in (TensorType.Q5_0, TensorType.BF16):
@@ -146,11 +154,17 @@ def others() -> dict[str, Factory]:
     return cases
 
 
+def encoders(types: Iterable[TensorType]) -> dict[str, Factory]:
+    """Everything that makes blocks of floats."""
+    return {
+        f"encode-{type.label}": partial(encode_case, type, ENCODERS[type].takes_importance)
+        for type in types
+    }
+
+
 def conversions() -> dict[str, Factory]:
-    """Everything that makes blocks of floats and floats of blocks."""
+    """What else makes numbers of one format of numbers of another."""
     cases: dict[str, Factory] = {}
-    for type, encoder in ENCODERS.items():
-        cases[f"encode-{type.label}"] = partial(encode_case, type, encoder.takes_importance)
     for type in FLOATS:
         cases[f"encode-{type.label}"] = partial(encode_floats_case, type, 33)
     for type in (TensorType.F16, TensorType.Q8_0):
@@ -171,39 +185,52 @@ def _word(word: str, i: int) -> Case:
     return word_cases(NEON.dot_lanes)[word][i]
 
 
-UNPAIRED = integer_matmuls(TensorType.Q8_0, TensorType.Q4_K, TensorType.Q6_K)
+UNPAIRED = integer_matmuls((TensorType.Q8_0, TensorType.Q4_K, TensorType.Q6_K))
+MORE = sorted(FORMATS.keys() - UNPACKINGS)
 
 CASES: dict[str, tuple[NEON, dict[str, Factory]]] = {
-    "neon": (ALL, words() | dots() | matmuls() | conversions() | others()),
+    "neon": (
+        ALL,
+        words() | dots(FORMATS) | matmuls(UNPACKINGS) | UNPAIRED | integer_parts() | epilogues()
+        | encoders(ENCODINGS) | conversions() | others(),
+    ),
     "neon-without-pairs": (WITHOUT_PAIRS, UNPAIRED),
-    "neon-least": (LEAST, words() | dots()),
-}
+    "neon-least": (LEAST, words() | dots(UNPACKINGS)),
+    "neon-more": (ALL, matmuls(MORE) | encoders(sorted(ENCODERS.keys() - ENCODINGS))),
+    "neon-least-more": (LEAST, dots(MORE)),
+}  # fmt: skip
 """What is run on which target: only dot products depend on features."""
 
-
-@pytest.fixture(scope="module")
-def made() -> dict[str, dict[str, Case]]:
-    """All cases with their memory."""
-    return {
-        target: {name: make() for name, make in factories.items()}
-        for target, (_, factories) in CASES.items()
-    }
+TARGETS = some(CASES, ("neon", "neon-without-pairs", "neon-least"))
 
 
 @pytest.fixture(scope="module")
-def code(made: dict[str, dict[str, Case]], objects: ObjectCache) -> dict[str, dict[str, bytes]]:
-    """Object code of every kernel by symbol."""
-    result = {}
-    for target, cases in made.items():
+def made() -> Made:
+    """All cases of a target with their memory."""
+
+    @cache
+    def make(target: str) -> dict[str, Case]:
+        return {name: factory() for name, factory in CASES[target][1].items()}
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def code(made: Made, objects: ObjectCache) -> Callable[[str], dict[str, bytes]]:
+    """Object code of every kernel of a target by symbol."""
+
+    @cache
+    def compiled(target: str) -> dict[str, bytes]:
         library = Library(CASES[target][0], objects)
-        kernels = {launch.kernel for case in cases.values() for launch in case.launches}
-        result[target] = {kernel.symbol: library.object_code(kernel) for kernel in kernels}
-    return result
+        kernels = {launch.kernel for case in made(target).values() for launch in case.launches}
+        return {kernel.symbol: library.object_code(kernel) for kernel in kernels}
+
+    return compiled
 
 
-@pytest.mark.parametrize("target", CASES)
-def test_every_kernel_compiles(target: str, code: dict[str, dict[str, bytes]]) -> None:
-    for symbol, data in code[target].items():
+@pytest.mark.parametrize("target", TARGETS)
+def test_every_kernel_compiles(target: str, code: Callable[[str], dict[str, bytes]]) -> None:
+    for symbol, data in code(target).items():
         assert data[:4] == b"\x7fELF"
         assert int.from_bytes(data[18:20], "little") == EM_AARCH64
         assert symbol.encode() in data
@@ -216,31 +243,40 @@ def test_the_executor_compiles(function: ExecutorFunction, objects: ObjectCache)
 
 @pytest.fixture(scope="module")
 def emulated(
-    made: dict[str, dict[str, Case]],
-    code: dict[str, dict[str, bytes]],
+    made: Made,
+    code: Callable[[str], dict[str, bytes]],
     tmp_path_factory: pytest.TempPathFactory,
-) -> dict[str, dict[str, Case]]:
-    """The cases after they ran."""
+) -> Made:
+    """The cases of a target after they ran."""
     if missing := missing_tools():
         packages = "Debian packages gcc-aarch64-linux-gnu and qemu-user"
         pytest.skip(f"needs {' and '.join(missing)}: {packages}")
-    for target, cases in made.items():
-        folder: Path = tmp_path_factory.mktemp(target)
-        emulate(cases.values(), code[target], folder)
-    return made
+
+    @cache
+    def run(target: str) -> dict[str, Case]:
+        cases = made(target)
+        emulate(cases.values(), code(target), tmp_path_factory.mktemp(target))
+        return cases
+
+    return run
 
 
 @pytest.mark.parametrize(
-    ("target", "name"), [(target, name) for target, (_, names) in CASES.items() for name in names]
+    ("target", "name"),
+    [
+        pytest.param(*target.values, name, marks=target.marks)
+        for target in TARGETS
+        for name in CASES[target.id][1]
+    ],
 )
-def test_numbers(target: str, name: str, emulated: dict[str, dict[str, Case]]) -> None:
-    emulated[target][name].judge()
+def test_numbers(target: str, name: str, emulated: Made) -> None:
+    emulated(target)[name].judge()
 
 
 @pytest.mark.parametrize("name", UNPAIRED)
-def test_products_of_pairs_change_no_bit(name: str, emulated: dict[str, dict[str, Case]]) -> None:
+def test_products_of_pairs_change_no_bit(name: str, emulated: Made) -> None:
     one, other = (
-        emulated[target][name].launches[-1].arguments["out"]
+        emulated(target)[name].launches[-1].arguments["out"]
         for target in ("neon", "neon-without-pairs")
     )
     np.testing.assert_array_equal(one, other)

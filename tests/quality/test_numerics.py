@@ -31,10 +31,7 @@ Logits = NDArray[np.float32]
 TOKENS = 1024
 BEST, *OTHERS = [isa.name for isa in available()]
 
-MAIN = {
-    TensorType[name]
-    for name in ("F16", "BF16", "Q8_0", "Q4_0", "Q4_K", "Q5_K", "Q6_K", "IQ4_XS", "MXFP4", "IQ2_S")
-}
+MAIN = {TensorType[name] for name in ("F16", "Q8_0", "Q4_K", "IQ4_XS", "IQ2_S")}
 """Types of the quick run on the best instruction set; on the others there is one."""
 
 _TYPES = sorted(encodable_types() & set(FORMATS) - {TensorType.F32}, key=lambda type: type.label)

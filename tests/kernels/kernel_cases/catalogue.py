@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import cycle
+
 from pyllama.gguf.types import TensorType
 from pyllama.graph.ops.elements import FUNCTIONS
 from pyllama.kernels.activation import quantize
@@ -19,6 +21,7 @@ from pyllama.kernels.elementwise import (
     row_gate,
     select_rows,
 )
+from pyllama.kernels.encode import ENCODERS
 from pyllama.kernels.encode.encode import encode_blocks, encode_floats
 from pyllama.kernels.encode.weighting import mean_squares
 from pyllama.kernels.expert_matmul import expert_matmul, gated_expert_matmul, pack_groups
@@ -46,7 +49,7 @@ def matvecs(*types: TensorType) -> list[Kernel]:
     return [matvec(type=t, columns=1, rows="n_tokens", epilogue="none") for t in types]
 
 
-_FORMATS = [
+UNPACKINGS = [
     TensorType[name]
     for name in (
         "F32", "F16", "BF16", "Q4_0", "Q5_1", "Q8_0", "Q3_K", "Q6_K", "IQ1_M", "IQ2_XXS", "IQ3_S",
@@ -55,13 +58,17 @@ _FORMATS = [
 ]  # fmt: skip
 """One of each way to unpack."""
 
+ENCODINGS = [
+    TensorType[name]
+    for name in ("Q5_1", "Q8_0", "Q3_K", "IQ4_XS", "IQ3_S", "IQ1_M", "MXFP4")
+]  # fmt: skip
+"""One of each way to encode."""
+
 
 def conversions() -> list[Kernel]:
     """Encoders of every kind of format, and decoders."""
-    names = ("Q5_1", "Q3_K", "IQ4_XS", "IQ3_S", "IQ1_M")
     return [
-        *(encode_blocks(type=TensorType[name], weighted=True) for name in names),
-        *(encode_blocks(type=TensorType[name], weighted=False) for name in ("Q8_0", "MXFP4")),
+        *(encode_blocks(type=t, weighted=ENCODERS[t].takes_importance) for t in ENCODINGS),
         *(encode_floats(type=TensorType[name]) for name in ("F16", "BF16")),
         *(decode(type=TensorType[name]) for name in ("BF16", "Q4_K")),
         mean_squares(),
@@ -105,12 +112,16 @@ def of_experts_and_heads() -> list[Kernel]:
     ]  # fmt: skip
 
 
+_ATTENTION = (*((change, 0) for change in CHANGES), ("none", 32))
+"""What happens to scores, and elements of a latent head."""
+
+
 def of_each_kind() -> list[Kernel]:
     """Every kernel, cache type and style, and most formats, but not in all combinations."""
     integer = (TensorType.Q5_0, TensorType.Q6_K)
     batch = (TensorType.F16, TensorType.Q4_K, TensorType.IQ3_S)
     return [
-        *matvecs(*_FORMATS),
+        *matvecs(*UNPACKINGS),
         *(matmul(type=t, panels="floats", rows="n_tokens", epilogue="residual") for t in batch),
         *(matmul(type=t, panels="int8", rows="n_tokens", epilogue="bias") for t in integer),
         *(gated_matmul(type=t, panels="int8", packed=False, **GATED) for t in integer),
@@ -130,8 +141,7 @@ def of_each_kind() -> list[Kernel]:
                 change=change,
                 has_sinks=change == "none",
             )
-            for t in CACHE_TYPES
-            for change, latent in (*((change, 0) for change in CHANGES), ("none", 32))
+            for t, (change, latent) in zip(CACHE_TYPES, cycle(_ATTENTION), strict=False)
         ),
         *(latent_store(head_dim=64, key_type=t) for t in CACHE_TYPES),
         *(rope(style=style, pairs=32) for style in STYLES),
