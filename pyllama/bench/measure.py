@@ -208,12 +208,12 @@ class _Run:
 
     def _generate(self, count: int) -> None:
         """Evaluate random tokens one by one."""
-        for _ in range(count):
-            self.session.evaluate(self._tokens(1))
+        for token in self._tokens(count):
+            self.session.advance(token)
 
     def _tokens(self, count: int) -> list[int]:
         tokens: list[int] = self._random.integers(0, self.session.model.n_vocab, count).tolist()
-        if self._first is not None and self.session.n_past == 0:
+        if tokens and self._first is not None and self.session.n_past == 0:
             tokens[0] = self._first
         return tokens
 

@@ -27,8 +27,8 @@ from pyllama.threads import WorkerPool
 
 CASE = next(case for case in CASES if case.name == "llama_gqa")
 
-Calls = list[tuple[int, int]]
-"""Tokens that the session held, and tokens that were evaluated."""
+Calls = list[tuple[int, list[int]]]
+"""How many tokens a session held, and the tokens that it was given."""
 
 
 @pytest.fixture(scope="module")
@@ -39,17 +39,27 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
-    """Every evaluation of a session, as it happens."""
+def evaluated(monkeypatch: pytest.MonkeyPatch) -> Calls:
+    """What a session held, and the tokens that it was given, at every evaluation."""
     seen: Calls = []
-    evaluate = Session.evaluate
+    evaluate, advance = Session.evaluate, Session.advance
 
-    def record(self: Session, tokens: Any, *rest: Any) -> Any:
-        seen.append((self.n_past, len(tokens)))
-        return evaluate(self, tokens, *rest)
+    def record(self: Session, tokens: Any) -> Any:
+        seen.append((self.n_past, list(tokens)))
+        return evaluate(self, tokens)
+
+    def record_one(self: Session, token: int) -> Any:
+        seen.append((self.n_past, [token]))
+        return advance(self, token)
 
     monkeypatch.setattr(Session, "evaluate", record)
+    monkeypatch.setattr(Session, "advance", record_one)
     return seen
+
+
+def sizes(calls: Calls) -> list[tuple[int, int]]:
+    """How many tokens a session held and was given."""
+    return [(held, len(tokens)) for held, tokens in calls]
 
 
 def run(plan: BenchmarkPlan) -> list[Event]:
@@ -92,37 +102,30 @@ def test_every_sample_is_kept(model: Path) -> None:
     assert result.ceilings is None
 
 
-def test_the_cache_is_empty_before_each_repetition(model: Path, calls: Calls) -> None:
+def test_the_cache_is_empty_before_each_repetition(model: Path, evaluated: Calls) -> None:
     run(plan(model, n_gen=(2,), warmup=False))
-    assert calls == [(0, 8)] * 2 + [(0, 1), (1, 1)] * 2
+    assert sizes(evaluated) == [(0, 8)] * 2 + [(0, 1), (1, 1)] * 2
 
 
-def test_depth_is_computed_once_and_kept(model: Path, calls: Calls) -> None:
+def test_depth_is_computed_once_and_kept(model: Path, evaluated: Calls) -> None:
     run(plan(model, n_prompt=(8, 4), n_gen=(1,), n_depth=(5,), warmup=False))
-    assert calls == [(0, 5), (5, 8), (5, 8), (5, 4), (5, 4), (5, 1), (5, 1)]
+    assert sizes(evaluated) == [(0, 5), (5, 8), (5, 8), (5, 4), (5, 4), (5, 1), (5, 1)]
 
 
-def test_batches(model: Path, calls: Calls) -> None:
+def test_batches(model: Path, evaluated: Calls) -> None:
     run(plan(model, n_prompt=(8,), n_batch=(3,), n_depth=(4,), repetitions=1, warmup=False))
-    assert calls == [(0, 3), (3, 1), (4, 3), (7, 3), (10, 2)]
+    assert sizes(evaluated) == [(0, 3), (3, 1), (4, 3), (7, 3), (10, 2)]
 
 
 def test_tokens_are_random_and_the_first_is_bos_where_asked(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, evaluated: Calls
 ) -> None:
     path = tmp_path / "bos.gguf"
     arrays = {n: (a.shape, TensorType.F32, a) for n, a in tensors(CASE).items()}
     write_gguf(path, metadata(CASE) | {"tokenizer.ggml.add_bos_token": True}, arrays)
-    seen: list[list[int]] = []
-    evaluate = Session.evaluate
-
-    def record(self: Session, tokens: Any) -> Any:
-        seen.append(list(tokens))
-        return evaluate(self, tokens)
-
-    monkeypatch.setattr(Session, "evaluate", record)
     run(plan(path, n_prompt=(16,), n_gen=(2,), warmup=False))
-    prompts, generated = seen[:2], seen[2:]
+    tokens = [ids for _, ids in evaluated]
+    prompts, generated = tokens[:2], tokens[2:]
     assert [p[0] for p in prompts] == [1, 1]
     assert prompts[0] != prompts[1]
     assert len(set(prompts[0])) > 4
