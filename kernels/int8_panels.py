@@ -118,11 +118,10 @@ class Panel:
         with k.loop(0, depth, fmt.block_size) as i:
             block = fmt.block(row, (start + i) // fmt.block_size)
             scales = fmt.scales(k, block)
-            offsets = fmt.offsets(k, block, scales)
-            for c, chunk in enumerate(fmt.lanes(k, block)):
-                if chunk.type.kind == "i" and not self.is_signed:
-                    chunk = chunk.bits_as(u8 * CHUNK) ^ BIAS
-                    offsets = scales * -BIAS
+            raises = fmt.is_signed and not self.is_signed
+            offsets = scales * -BIAS if raises else fmt.offsets(k, block, scales)
+            chunks = fmt.raised(k, block) if raises else fmt.lanes(k, block)
+            for c, chunk in enumerate(chunks):
                 self._store(r, i, c * CHUNK, chunk)
             self.scales.store(r * (DEPTH // self.group) + i // self.group, scales)
             if offsets is not None:

@@ -105,6 +105,8 @@ class QuantizedFormat:
     """Weights that share a scale."""
     offset_group: int = 0
     """Weights that share an offset; 0 where the format has none."""
+    is_signed = False
+    """Whether lanes are i8."""
     largest = 127
     """What no lane exceeds."""
     levels: tuple[int, ...] = ()
@@ -143,6 +145,10 @@ class QuantizedFormat:
         """Chunks of 32 numbers below 16: which of the ``levels`` each weight is."""
         return self.lanes(k, block)
 
+    def raised(self, k: Builder, block: Block) -> list[Value]:
+        """Signed lanes, raised by ``BIAS``, which makes them unsigned."""
+        return [chunk.bits_as(u8 * CHUNK) ^ BIAS for chunk in self.lanes(k, block)]
+
     def scales(self, k: Builder, block: Block) -> Value:
         """(block_size // group,) f32."""
         raise TypeError(f"{type(self).__name__} does not say what its scales are")
@@ -168,10 +174,11 @@ class QuantizedFormat:
         Where these want unsigned bytes, signed lanes become so: 128 more, which offsets take back.
         """
         scales, offsets = self.scales_and_offsets(k, blocks)
-        chunks = [chunk for block in blocks for chunk in self.lanes(k, block)]
-        if chunks[0].type.kind == "i" and k.isa.dots_whole_bytes:
-            chunks = [chunk.bits_as(u8 * CHUNK) ^ BIAS for chunk in chunks]
+        if k.isa.dots_whole_bytes and self.is_signed:
+            chunks = [chunk for block in blocks for chunk in self.raised(k, block)]
             offsets = scales * -BIAS
+        else:
+            chunks = [chunk for block in blocks for chunk in self.lanes(k, block)]
         size = self.piece_size(k)
         pieces = [
             Piece(

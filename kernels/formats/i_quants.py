@@ -20,6 +20,7 @@ class IQ2_XXS(StripedFormat):
     """``d * (scale + 0.5) / 4 * point``; a chunk is two u32: four indices, then signs and scale."""
 
     type = TensorType.IQ2_XXS
+    is_signed = True
     largest = 43
     group = 32
 
@@ -38,6 +39,7 @@ class IQ2_XS(StripedFormat):
     """``d * (scale + 0.5) / 4 * point``; words of a 9-bit index and 7 bits of signs."""
 
     type = TensorType.IQ2_XS
+    is_signed = True
     largest = 43
     group = 16
 
@@ -56,6 +58,7 @@ class IQ2_S(StripedFormat):
     """``d * (scale + 0.5) / 4 * point``; two upper bits of the indices in ``qh``."""
 
     type = TensorType.IQ2_S
+    is_signed = True
     largest = 43
     group = 16
 
@@ -74,6 +77,7 @@ class IQ3_XXS(StripedFormat):
     """``d * (scale + 0.5) / 2 * point``; signs and scale of a chunk in a u32."""
 
     type = TensorType.IQ3_XXS
+    is_signed = True
     largest = 62
     group = 32
 
@@ -91,6 +95,7 @@ class IQ3_S(StripedFormat):
     """``d * (2 * scale + 1) * point``; the ninth bit of the indices in ``qh``."""
 
     type = TensorType.IQ3_S
+    is_signed = True
     largest = 15
     group = 32
 

@@ -5,13 +5,17 @@ The bit layouts are drawn in ``pyllama/quants/iq4.py``.
 
 from __future__ import annotations
 
+import numpy as np
+
 from pyllama.gguf.types import TensorType
-from pyllama.kernels.formats.base import Block, QuantizedFormat, joined_nibbles
+from pyllama.kernels.formats.base import BIAS, CHUNK, Block, QuantizedFormat, joined_nibbles
 from pyllama.kernels.language import Builder, Value
-from pyllama.kernels.types import f32, i32, u32
+from pyllama.kernels.types import f32, i32, u8, u32
 from pyllama.quants import KVALUES_IQ4NL
 
 _VALUES = tuple(KVALUES_IQ4NL.tolist())
+
+_RAISED = tuple((KVALUES_IQ4NL.astype(np.int16) + BIAS).astype(np.uint8).view(np.int8).tolist())
 
 
 class IQ4_NL(QuantizedFormat):
@@ -19,11 +23,16 @@ class IQ4_NL(QuantizedFormat):
 
     type = TensorType.IQ4_NL
     group = 32
+    is_signed = True
     levels = _VALUES
     gathers = True
 
     def lanes(self, k: Builder, block: Block) -> list[Value]:
         return [k.isa.lookup(k, _VALUES, q) for q in self.codes(k, block)]
+
+    def raised(self, k: Builder, block: Block) -> list[Value]:
+        chunks = (k.isa.lookup(k, _RAISED, q) for q in self.codes(k, block))
+        return [chunk.bits_as(u8 * CHUNK) for chunk in chunks]
 
     def codes(self, k: Builder, block: Block) -> list[Value]:
         groups = self.block_size // self.group

@@ -26,6 +26,7 @@ class Q8_0(_Scaled):
     """``d * q``, q: i8."""
 
     type = TensorType.Q8_0
+    is_signed = True
 
     def lanes(self, k: Builder, block: Block) -> list[Value]:
         return [block.qs.load(0, 32)]
