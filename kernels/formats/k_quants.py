@@ -75,7 +75,6 @@ class Q3_K(Q2_K):
 
     type = TensorType.Q3_K
     largest = 7
-    group = offset_group = 16
 
     def lanes(self, k: Builder, block: Block) -> list[Value]:
         third = block.hmask.load(0, 32)
