@@ -31,7 +31,17 @@ def _target_machine(triple: str, cpu: str, features: str) -> binding.TargetMachi
     binding.initialize_all_targets()
     binding.initialize_all_asmprinters()
     target = binding.Target.from_triple(triple)
-    return target.create_target_machine(cpu=cpu, features=features, opt=3, reloc="pic")
+    return target.create_target_machine(
+        cpu=cpu, features=features, opt=3, reloc="pic", codemodel=_code_model(triple)
+    )
+
+
+def _code_model(triple: str) -> str:
+    """Constants are read relative to the code: the linker puts an object's parts side by side.
+
+    On Windows another linker is in use, which promises nothing of the kind.
+    """
+    return "jitdefault" if "windows" in triple else "small"
 
 
 def _optimized(source: str, machine: binding.TargetMachine) -> binding.ModuleRef:

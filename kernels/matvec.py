@@ -7,7 +7,7 @@ software prefetch runs ahead of the loads. ``columns`` tokens share each block t
 from __future__ import annotations
 
 from pyllama.gguf.types import TensorType
-from pyllama.kernels.activation import Record
+from pyllama.kernels.activation import Record, padded
 from pyllama.kernels.epilogue import finish
 from pyllama.kernels.formats import FORMATS, FloatFormat, QuantizedFormat
 from pyllama.kernels.formats.base import CHUNK, Block, Piece
@@ -33,7 +33,7 @@ SUMS = 4
     row_bytes=i64,
     n_rows=i64,
     task_rows=i64,  # rows that one task computes
-    x=Array(u8),  # (tokens, record): records, striped where the format is; f32 for float weights
+    x=Array(u8),  # (tokens, record): records in the format's order; f32 for float weights
     record=i64,  # bytes a token
     width=i64,  # weights in a row
     out=Array(f32),  # (tokens, stride)
@@ -116,19 +116,25 @@ def _quantized_dot(
     k: Builder, fmt: QuantizedFormat, row: Pointer, tokens: list[Pointer], width: Value
 ) -> list[Value]:
     """Dot products of one row of blocks with int8 activations."""
-    unroll = 1
+    order = fmt.order(k.isa)
+    together = max(1, order.span // fmt.block_size)
+    unroll = together
     while unroll * fmt.type.block_bytes < UNROLL_BYTES and unroll * fmt.block_size < UNROLL_WEIGHTS:
         unroll *= 2
     blocks = width // fmt.block_size
     whole = blocks // unroll * unroll
-    columns = [_Column(k, fmt, Record(x, width), unroll) for x in tokens]
+    records = [Record(x, padded(width, order), order) for x in tokens]
+    columns = [_Column(k, fmt, record, unroll) for record in records]
     spans: list[tuple[Value | int, Value, int]] = [(0, whole, unroll)]
     if unroll > 1:
-        spans.append((whole, blocks, 1))
+        spans.append((whole, blocks, together))
     for start, stop, count in spans:
         with k.loop(start, stop, count) as b:
             prefetch_ahead(k, row.at(b * fmt.type.block_bytes), count * fmt.type.block_bytes)
-            _add_blocks(k, fmt, [fmt.block(row, b + u) for u in range(count)], b, columns)
+            indices = [b + u for u in range(count)]
+            if stop is blocks:  # what the row lacks for a span meets zeros
+                indices = [k.min(i, blocks - 1) for i in indices]
+            _add_blocks(k, fmt, [fmt.block(row, i) for i in indices], b, columns)
     return [column.total() for column in columns]
 
 
@@ -167,11 +173,15 @@ def _add_blocks(
     size = fmt.block_size * len(blocks)
     weights = fmt.unpacked(k, blocks)
     start = first * fmt.block_size
+    lanes, first_piece = fmt.piece_size(k) // 4, start // size * len(weights.pieces)
     for column in columns:
         d = column.x.d.load(start // CHUNK, size // CHUNK)
-        scales = weights.scales * d.take([i // CHUNK for i in range(0, size, fmt.group)])
+        scales = weights.scales * d.take(weights.chunks)
         for n, piece in enumerate(weights.pieces):
-            products = _products(k, fmt, piece, column.x.q.at(start))
+            begin = k.zero(i32 * lanes)
+            if weights.lifted:
+                begin = column.x.starts.load((first_piece + n) * lanes, lanes)
+            products = _products(k, fmt, piece, column.x.q.at(start), begin)
             total = column.sums[n % SUMS]
             total.value = k.fma(products.to(f32), scales.take(piece.groups), total.value)
         if weights.offsets is not None:
@@ -181,14 +191,13 @@ def _add_blocks(
             total.value = k.fma(weights.offsets, sums, total.value)
 
 
-def _products(k: Builder, fmt: QuantizedFormat, piece: Piece, q: Pointer) -> Value:
-    """Sums of products of weights and activations."""
+def _products(k: Builder, fmt: QuantizedFormat, piece: Piece, q: Pointer, start: Value) -> Value:
+    """Sums of products of weights and activations, and of what they start with."""
     n = piece.vectors[0].type.lanes
     x = [q.load(place, n) for place in piece.places]
     if piece.negative:
         x = [k.isa.negated(k, *each) for each in zip(x, piece.negative, strict=True)]
-    zero = k.zero(i32 * (n // 4))
-    return k.isa.dots(k, fmt.largest, zero, k.concat(piece.vectors), k.concat(x))
+    return k.isa.dots(k, fmt.largest, start, k.concat(piece.vectors), k.concat(x))
 
 
 def _float_dot(

@@ -13,13 +13,16 @@ from numpy.typing import NDArray
 
 from pyllama import quants
 from pyllama.gguf.types import TensorType
-from pyllama.kernels.activation import quantize_meaning, record_bytes, striped_meaning
+from pyllama.kernels.activation import quantize_meaning, record_bytes
 from pyllama.kernels.formats import FORMATS, QuantizedFormat
 from pyllama.kernels.jit import Library
 from pyllama.kernels.kernel import STEP, Kernel
 from pyllama.kernels.matvec import matvec
+from pyllama.kernels.orders import GROUP, Order
 
-WIDTH = 256
+WIDTH = 768
+"""Whole blocks of every format, and no whole spans of some orders of activations."""
+
 TOLERANCE = 2e-5
 
 _CALL = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
@@ -42,7 +45,7 @@ def _is_right(library: Library, type: TensorType) -> bool:
     x = 1 + np.sin(np.arange(WIDTH, dtype=np.float32))
     fmt, memory, seen = FORMATS[type], x.view(np.uint8), x
     if isinstance(fmt, QuantizedFormat):
-        memory, seen = _records(x, fmt.striped)
+        memory, seen = _records(x, fmt.order(library.isa))
     out = np.zeros(1, np.float32)
     kernel = _kernel(type)
     arguments = kernel.arguments.pack(
@@ -81,16 +84,23 @@ def _known_row(type: TensorType) -> NDArray[np.uint8]:
     return row
 
 
-def _records(
-    x: NDArray[np.float32], striped: bool
-) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+def _records(x: NDArray[np.float32], order: Order) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     """An activation record, and the numbers that it stands for."""
     q, d = quantize_meaning(x)
     values = (q.reshape(len(d), -1) * d[:, None]).ravel()
-    sums = [values.reshape(-1, group).sum(axis=1) for group in (32, 16)]
-    ordered = striped_meaning(q) if striped else q
-    parts = (ordered.view(np.uint8), *(a.astype(np.float32).view(np.uint8) for a in (d, *sums)))
-    memory = np.zeros(record_bytes(len(x)), np.uint8)
+    whole = np.zeros(order.padded(len(x)), np.float32)
+    whole[: len(x)] = values
+    scales = np.zeros(len(whole) // GROUP, np.float32)
+    scales[: len(d)] = d
+    ordered = np.empty_like(scales).reshape(-1, order.span // GROUP)
+    ordered[:, order.scales] = scales.reshape(ordered.shape)
+    sums = [whole.reshape(-1, group).sum(axis=1) for group in (32, 16)]
+    parts = [order.arranged(q), ordered.ravel(), *(a.astype(np.float32) for a in sums)]
+    if order.lift:
+        numbers = np.pad(q, (0, len(whole) - len(q))).astype(np.int32)
+        parts[1 + order.parts] = order.starts(numbers)
+    parts = [part.view(np.uint8) for part in parts]
+    memory = np.zeros(record_bytes(len(x), order), np.uint8)
     joined = np.concatenate(parts)
     memory[: len(joined)] = joined
     return memory, values

@@ -5,15 +5,9 @@ from __future__ import annotations
 from pyllama.gguf.types import TensorType
 from pyllama.kernels.formats.float4 import MXFP4, NVFP4
 from pyllama.kernels.formats.floats import BF16, F16, F32, FloatFormat
-from pyllama.kernels.formats.i_quants import (
-    IQ1_M,
-    IQ1_S,
-    IQ2_S,
-    IQ2_XS,
-    IQ2_XXS,
-    IQ3_S,
-    IQ3_XXS,
-)
+from pyllama.kernels.formats.iq1 import IQ1_M, IQ1_S
+from pyllama.kernels.formats.iq2 import IQ2_S, IQ2_XS, IQ2_XXS
+from pyllama.kernels.formats.iq3 import IQ3_S, IQ3_XXS
 from pyllama.kernels.formats.iq4 import IQ4_NL, IQ4_XS
 from pyllama.kernels.formats.k_quants import Q2_K, Q3_K, Q4_K, Q5_K, Q6_K
 from pyllama.kernels.formats.simple import Q4_0, Q4_1, Q5_0, Q5_1, Q8_0

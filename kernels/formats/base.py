@@ -18,7 +18,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from pyllama.gguf.types import TensorType
+from pyllama.kernels.isa.base import ISA
 from pyllama.kernels.language import Builder, Pointer, Value
+from pyllama.kernels.orders import PLAIN, Order
 from pyllama.kernels.types import Type, f32, u8, u32
 from pyllama.quants import FORMATS as REFERENCE
 
@@ -77,8 +79,12 @@ class Unpacked:
     pieces: list[Piece]
     scales: Value
     """(groups,) f32."""
-    offsets: Value | None
+    chunks: list[int]
+    """Of each scale the chunk of activations that it is for."""
+    offsets: Value | None = None
     """(offset groups,) f32."""
+    lifted: bool = False
+    """Whether weights are raised by the lift of the order."""
 
 
 class Format(Protocol):
@@ -111,8 +117,6 @@ class QuantizedFormat:
     """What no lane exceeds."""
     levels: tuple[int, ...] = ()
     """Where a weight is one of 16 lanes and groups are chunks: these lanes, for ``codes``."""
-    striped = False
-    """Whether ``unpacked`` wants activations in stripes (see ``activation``)."""
     gathers = False
     """Whether ``scales`` and ``offsets`` take several blocks at once, as ``Gathered``."""
 
@@ -131,6 +135,10 @@ class QuantizedFormat:
     def block_size(self) -> int:
         """Weights in a block."""
         return self.type.block_size
+
+    def order(self, isa: ISA) -> Order:
+        """The order in which ``unpacked`` wants activations."""
+        return PLAIN
 
     def block(self, row: Pointer, index: Value | int) -> Block:
         """Block ``index`` of a row of weights."""
@@ -188,7 +196,11 @@ class QuantizedFormat:
             )
             for at in range(0, len(chunks) * CHUNK, size)
         ]
-        return Unpacked(pieces, scales, offsets)
+        return Unpacked(pieces, scales, self.chunks(len(blocks)), offsets)
+
+    def chunks(self, blocks: int) -> list[int]:
+        """Of each scale of several blocks the chunk that it is for."""
+        return [i // CHUNK for i in range(0, blocks * self.block_size, self.group)]
 
     def piece_size(self, k: Builder) -> int:
         """Weights in a vector of a piece."""

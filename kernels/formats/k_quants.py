@@ -6,9 +6,8 @@ The bit layouts are drawn in ``pyllama/quants``.
 from __future__ import annotations
 
 from pyllama.gguf.types import TensorType
-from pyllama.kernels.activation import STRIPES
 from pyllama.kernels.formats.base import NIBBLES, Block, QuantizedFormat, nibbles, two_bits
-from pyllama.kernels.formats.stripes import CHUNKS, StripedFormat, striped_planes
+from pyllama.kernels.formats.stripes import CHUNKS, COUNT, StripedFormat, striped_planes
 from pyllama.kernels.language import Builder, Value
 from pyllama.kernels.types import f32, i8, u8, u32, u64
 
@@ -81,7 +80,7 @@ class Q3_K(Q2_K):
         return [low | (third >> c & 1) << 2 for c, low in enumerate(two_bits(block))]
 
     def stripes(self, k: Builder, block: Block) -> list[Value]:
-        third = block.hmask.of(u64).load(0, STRIPES)
+        third = block.hmask.of(u64).load(0, COUNT)
         halves = k.concat([third << 2, third >> 2])  # bit 2 is that of the half's first chunk
         planes = zip(super().stripes(k, block), striped_planes(k, halves, 1, 4), strict=True)
         return [low | high for low, high in planes]

@@ -1,6 +1,6 @@
 """Formats whose weights meet activations in stripes, for which these are striped too.
 
-A stripe (see ``activation``) is eight weights of each of the block's eight chunks. Its lanes belong
+A stripe (see ``orders``) is eight weights of each of the block's eight chunks. Its lanes belong
 to all scales alike, so that products of several stripes are added up before they meet them::
 
     weight    0 .. 7   8 .. 15   16 .. 23   24 .. 31   32 .. 39   ...
@@ -12,9 +12,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pyllama.kernels.activation import RUN, STRIPE, STRIPES
 from pyllama.kernels.formats.base import CHUNK, Block, Piece, QuantizedFormat, Unpacked, halves
+from pyllama.kernels.isa.base import ISA
 from pyllama.kernels.language import Builder, Value
+from pyllama.kernels.orders import RUN, STRIPE, STRIPES, Order
 from pyllama.kernels.types import i8, u8, u64
 
 EACH_BYTE = 0x0101010101010101
@@ -23,11 +24,15 @@ EACH_BYTE = 0x0101010101010101
 CHUNKS = STRIPE // RUN
 """Chunks of a block."""
 
+COUNT = CHUNK // RUN
+"""Stripes of a block."""
+
 
 class StripedFormat(QuantizedFormat):
     """A format with blocks of 256 that is unpacked stripe by stripe."""
 
-    striped = True
+    def order(self, isa: ISA) -> Order:
+        return STRIPES
 
     def stripes(self, k: Builder, block: Block) -> list[Value]:
         """The lanes of each stripe, without signs: (STRIPE,) u8 up to 127."""
@@ -52,7 +57,7 @@ class StripedFormat(QuantizedFormat):
             for group in range(self._groups)
             for at in range(0, STRIPE, size)
         ]
-        return Unpacked(pieces, scales, offsets)
+        return Unpacked(pieces, scales, self.chunks(1), offsets)
 
     @property
     def _groups(self) -> int:
@@ -63,7 +68,7 @@ class StripedFormat(QuantizedFormat):
         self, stripes: list[Value], negative: list[Value], group: int, lanes: range
     ) -> Piece:
         """Some lanes of the stripes that one group of each chunk is in."""
-        count = STRIPES // self._groups
+        count = COUNT // self._groups
         mine = range(group * count, (group + 1) * count)
         return Piece(
             vectors=[stripes[s].take(lanes) for s in mine],
@@ -78,7 +83,7 @@ class StripedFormat(QuantizedFormat):
         if masks is None:
             return []
         places = k.vector(u8, [1 << i % RUN for i in range(STRIPE)])
-        stripes = (_bytes_of(masks, s) for s in range(STRIPES))
+        stripes = (_bytes_of(masks, s) for s in range(COUNT))
         return [(stripe & places).equals(places) for stripe in stripes]
 
     def lanes(self, k: Builder, block: Block) -> list[Value]:
@@ -116,5 +121,5 @@ def striped_planes(k: Builder, words: Value, step: int, kept: int) -> list[Value
     field for each of the four.
     """
     shifts = k.vector(u64, [c % 4 * step for c in range(CHUNKS)])
-    spread = (words.take([c // 4 * 4 + s for c in range(CHUNKS)]) for s in range(STRIPES))
+    spread = (words.take([c // 4 * 4 + s for c in range(CHUNKS)]) for s in range(COUNT))
     return [(word >> shifts & kept * EACH_BYTE).bits_as(u8 * STRIPE) for word in spread]

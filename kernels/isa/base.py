@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pyllama.kernels.types import Type, f32, i8, i16, i32, u8, u16, u32
+from pyllama.kernels.types import Type, f32, i8, i16, i32, i64, u8, u16, u32
 
 if TYPE_CHECKING:
     from pyllama.kernels.language import Builder, Value
@@ -57,6 +57,11 @@ class ISA:
     @property
     def dots_pairs(self) -> bool:
         """Whether ``dot_pairs`` is one instruction."""
+        return False
+
+    @property
+    def looks_up_bytes(self) -> bool:
+        """Whether ``byte_lookup`` reads all lanes of a vector from 64 bytes by one instruction."""
         return False
 
     @property
@@ -119,6 +124,21 @@ class ISA:
         values = k.table(element, np.array(table, element.numpy))
         return k.concat([values[index[i]] for i in range(index.type.lanes)])
 
+    def byte_lookup(self, k: Builder, table: tuple[int, ...], index: Value, *upper: Value) -> Value:
+        """``table[index % 64 + 64 * (upper[0] + 2 * upper[1] + ...)]``.
+
+        A table of ``64 << len(upper)`` u8, index: (n,) u8; upper: (n,) booleans each.
+        """
+        parts = [self._of_64(k, table[at : at + 64], index) for at in range(0, len(table), 64)]
+        for bit in upper:
+            pairs = zip(parts[::2], parts[1::2], strict=True)
+            parts = [k.select(bit, high, low) for low, high in pairs]
+        return parts[0]
+
+    def _of_64(self, k: Builder, table: tuple[int, ...], index: Value) -> Value:
+        values = k.table(u8, np.array(table, np.uint8))
+        return k.concat([values[(index[i] & 63).to(i64)] for i in range(index.type.lanes)])
+
     def times_power(self, k: Builder, x: Value, n: Value) -> Value:
         """``x * 2**n`` of f32; n: whole numbers from -126 to 127, as f32 too."""
         return x * ((n.to(i32) + 127) << 23).bits_as(f32 * n.type.lanes)
@@ -142,20 +162,41 @@ class ISA:
         ]
         return reduce(or_, parts)
 
+    def bytes_at(self, k: Builder, starts: tuple[int, ...], words: Value) -> Value:
+        """Of every word the eight bytes that begin at these bits, from 0 to 56.
+
+        words: (n,) u64 -> (8n,) u8.
+        """
+        parts = [(words >> start & 0xFF) << 8 * i for i, start in enumerate(starts)]
+        return reduce(or_, parts).bits_as(u8 * (8 * words.type.lanes))
+
     def negated(self, k: Builder, x: Value, where: Value) -> Value:
         """``-x`` where the condition holds, else ``x``. x: (n,) i8; where: (n,) booleans."""
         ones = where.bits_as(Type("i", 1) * where.type.lanes).to(i8)  # all of them where it holds
         return (x ^ ones) - ones
 
     def even_bytes(self, k: Builder, sevens: Value) -> Value:
-        """Numbers of seven bits, completed by an eighth that makes the number of set bits even.
+        """The lower seven bits, completed by an eighth that makes the number of ones even.
 
-        sevens: (n,) u8 below 128.
+        sevens: (n,) u8.
         """
-        folded = sevens ^ sevens >> 4
+        folded = (sevens & 127) ^ (sevens & 127) >> 4
         folded = folded ^ folded >> 2
         folded = folded ^ folded >> 1
-        return sevens | folded << 7
+        return sevens & 127 | folded << 7
+
+    def parities(self, k: Builder, rows: tuple[int, ...], value: Value) -> Value:
+        """Bytes whose bit ``i`` says whether ``value & rows[i]`` has an odd number of ones.
+
+        rows: 8 u8; value: (n,) u8.
+        """
+        bits = []
+        for i, row in enumerate(rows):
+            folded = value & row
+            for half in (4, 2, 1):
+                folded = folded ^ folded >> half
+            bits.append((folded & 1) << i)
+        return reduce(or_, bits)
 
     def pause(self, k: Builder) -> None:
         """Tell the processor that this is a waiting loop."""

@@ -72,10 +72,29 @@ def negated(x: Array, where: Array) -> Array:
     return np.where(where, -x, x)
 
 
+def bytes_at(starts: tuple[int, ...], words: Array) -> Array:
+    """words: (n,) u64 -> (8n,) u8."""
+    return (words[:, None] >> np.array(starts, np.uint64)).astype(np.uint8).ravel()
+
+
 def even_bytes(sevens: Array) -> Array:
-    """(n,) u8 below 128 -> (n,) u8, bit 7 set where the number of set bits is odd."""
-    odd = np.unpackbits(sevens).reshape(-1, 8).sum(axis=1) % 2
-    return sevens | (odd << 7).astype(np.uint8)
+    """(n,) u8 -> (n,) u8: seven bits, and bit 7 set where the number of set ones is odd."""
+    kept = sevens & np.uint8(127)
+    odd = np.unpackbits(kept).reshape(-1, 8).sum(axis=1) % 2
+    return kept | (odd << 7).astype(np.uint8)
+
+
+def parities(rows: tuple[int, ...], value: Array) -> Array:
+    """rows: 8 u8, value: (n,) u8 -> (n,) u8."""
+    chosen = value[:, None] & np.array(rows, np.uint8)
+    odd = np.unpackbits(chosen[..., None], axis=2).sum(axis=2) % 2
+    return np.packbits(odd.astype(np.uint8), axis=1, bitorder="little").ravel()
+
+
+def byte_lookup(table: tuple[int, ...], index: Array, *upper: Array) -> Array:
+    """index: (n,) u8, upper: (n,) booleans each -> (n,) u8."""
+    part = sum(bit.astype(int) << i for i, bit in enumerate(upper))
+    return np.array(table, np.uint8)[index % 64 + 64 * part]
 
 
 def bf16_to_f32(value: Array) -> Array:

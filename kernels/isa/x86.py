@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pyllama.kernels.isa.base import ISA, Field
-from pyllama.kernels.types import Type, bf16, boolean, i8, i16, i32, u8, u16, u32
+from pyllama.kernels.types import Type, bf16, boolean, i8, i16, i32, u8, u16, u32, u64
 
 if TYPE_CHECKING:
     from pyllama.kernels.language import Builder, Value
 
 
-EVEN_ROWS = (0x7F, *(1 << i for i in reversed(range(7))))
-"""A matrix of bits, bit 7 of the result first: it is the parity of the others, which stay."""
+EVEN_ROWS = (*(1 << i for i in range(7)), 0x7F)
+"""A matrix of bits: seven stay, and the eighth is their parity."""
 
 
 class AVX2(ISA):
@@ -174,17 +174,37 @@ class AVX512(AVX2):
             return super().fields(k, fields, words)
         size = words.type.scalar.bytes
         every = [field or (0, 0) for field in (*fields, *[None] * (size - len(fields)))]
-        starts = [8 * at + start for at in range(0, 8, size) for start, _ in every]
+        starts = tuple(8 * at + start for at in range(0, 8, size) for start, _ in every)
+        kept = sum((1 << bits) - 1 << 8 * i for i, (_, bits) in enumerate(every))
+        return self.bytes_at(k, starts, words.bits_as(u64 * 8)).bits_as(words.type) & kept
+
+    def bytes_at(self, k: Builder, starts: tuple[int, ...], words: Value) -> Value:
+        if "avx512vbmi" not in self.features or words.type.bytes != 64:
+            return super().bytes_at(k, starts, words)
         places = k.vector(u8, starts * 8)
         name, packed = "llvm.x86.avx512.pmultishift.qb.512", words.bits_as(places.type)
-        kept = sum((1 << bits) - 1 << 8 * i for i, (_, bits) in enumerate(every))
-        return k.call(name, places.type, places, packed).bits_as(words.type) & kept
+        return k.call(name, places.type, places, packed)
+
+    @property
+    def looks_up_bytes(self) -> bool:
+        return {"avx512vbmi", "gfni"} <= {*self.features}
+
+    def _of_64(self, k: Builder, table: tuple[int, ...], index: Value) -> Value:
+        if "avx512vbmi" not in self.features or index.type.bytes != 64:
+            return super()._of_64(k, table, index)
+        values = k.vector(u8, table)
+        return k.call("llvm.x86.avx512.permvar.qi.512", values.type, values, index)
 
     def even_bytes(self, k: Builder, sevens: Value) -> Value:
         if "gfni" not in self.features or sevens.type.bytes != 64:
             return super().even_bytes(k, sevens)
-        rows = k.vector(u8, EVEN_ROWS * 8)
-        return k.call("llvm.x86.vgf2p8affineqb.512", rows.type, sevens, rows, k.const(i8, 0))
+        return self.parities(k, EVEN_ROWS, sevens)
+
+    def parities(self, k: Builder, rows: tuple[int, ...], value: Value) -> Value:
+        if "gfni" not in self.features or value.type.bytes != 64:
+            return super().parities(k, rows, value)
+        matrix = k.vector(u8, rows[::-1] * 8)  # bit 7 first
+        return k.call("llvm.x86.vgf2p8affineqb.512", matrix.type, value, matrix, k.const(i8, 0))
 
     def gathered(self, k: Builder, nothing: Value, place: Value, index: Value) -> Value:
         name = f"llvm.x86.avx512.mask.gather.{'dpi' if nothing.type.scalar == u32 else 'qpq'}.512"

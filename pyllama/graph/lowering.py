@@ -15,6 +15,7 @@ from pyllama.kernels import activation, amx, float_panels, int8_panels, tile_pan
 from pyllama.kernels.formats import FORMATS, QuantizedFormat
 from pyllama.kernels.isa.base import ISA
 from pyllama.kernels.kernel import Kernel
+from pyllama.kernels.orders import PLAIN, Order
 from pyllama.kernels.panels import FLOATS, INTEGERS, TILES, Panels
 from pyllama.kernels.transpose import pack
 from pyllama.kernels.types import f32
@@ -105,14 +106,15 @@ class Lowering:
         width, fmt = x.width // parts, FORMATS[weight.type]
         if not isinstance(fmt, QuantizedFormat):
             return {"x": self.buffers[x], "record": width * f32.bytes}
-        records = self.records(x, parts, fmt.striped)
-        return {"x": records, "record": activation.record_bytes(width)}
+        order = fmt.order(self.isa)
+        records = self.records(x, parts, order)
+        return {"x": records, "record": activation.record_bytes(width, order)}
 
-    def records(self, x: Tensor, parts: int = 1, striped: bool = False) -> Buffer:
+    def records(self, x: Tensor, parts: int = 1, order: Order = PLAIN) -> Buffer:
         """An activation as int8 records, so many of each row; made once."""
-        key = (x, f"{'striped ' * striped}int8 in {parts}")
+        key = (x, f"{order} int8 in {parts}")
         if key not in self.prepared:
-            self.prepared[key] = _quantized(self, x, parts, striped)
+            self.prepared[key] = _quantized(self, x, parts, order)
         return self.prepared[key]
 
     def panels(self, weight: Weight, x: Tensor) -> Panels:
@@ -172,16 +174,15 @@ class Lowering:
         return self.prepared[key]
 
 
-def _quantized(low: Lowering, x: Tensor, parts: int, striped: bool) -> Buffer:
+def _quantized(low: Lowering, x: Tensor, parts: int, order: Order) -> Buffer:
     width = x.width // parts
-    record = activation.record_bytes(width)
-    out = Buffer(
-        f"{x.name}.{'striped' if striped else 'int8'}", low.mode.padded(x.rows) * parts * record
-    )
+    record = activation.record_bytes(width, order)
+    name = "int8" if order == PLAIN else order.name
+    out = Buffer(f"{x.name}.{name}", low.mode.padded(x.rows) * parts * record)
     arguments: dict[str, Argument] = {
         "x": low.buffers[x], "out": out, "width": width, "record": record,
     }  # fmt: skip
-    kernel = activation.quantize(striped=striped)
+    kernel = activation.quantize(order=order)
     low.launch(kernel, arguments, chunks=parts, count=x.rows.value, label=out.name)
     return out
 

@@ -8,10 +8,13 @@ from kernel_cases.case import Launch, run
 from kernel_cases.memory import Memory
 from numpy.typing import NDArray
 
-from pyllama.kernels.activation import quantize, quantize_meaning, record_bytes, striped_meaning
+from pyllama.kernels.activation import quantize, quantize_meaning, record_bytes
 from pyllama.kernels.jit import Library
+from pyllama.kernels.orders import EIGHTHS, GROUP, PAIRS, PLAIN, QUARTERS, STRIPES, Order
 
 WIDTHS = (32, 64, 96, 160, 256, 1056)
+
+ORDERS = (STRIPES, QUARTERS, EIGHTHS, PAIRS)
 
 
 def activations(width: int) -> NDArray[np.float32]:
@@ -28,18 +31,18 @@ def activations(width: int) -> NDArray[np.float32]:
 
 
 def quantized(
-    library: Library, x: NDArray[np.float32], striped: bool = False
+    library: Library, x: NDArray[np.float32], order: Order = PLAIN
 ) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
-    """What records hold: (tokens, width / 32 * 4) floats and (tokens, width) q."""
+    """What records hold: (tokens, padded / 32 * 4) floats and (tokens, padded) q."""
     memory, (tokens, width) = Memory(), x.shape
-    record = record_bytes(width)
+    record, padded = record_bytes(width, order), order.padded(width)
     out = memory.empty((tokens, record), np.uint8)
     arguments = {"x": memory.copy(x), "out": out, "width": width, "record": record}
-    run(library, Launch(quantize(striped=striped), tokens, arguments))
+    run(library, Launch(quantize(order=order), tokens, arguments))
     memory.check()
-    end = width + width // 2
+    end = padded + padded // 2
     assert (out[:, end:] == 0xFF).all()
-    return out[:, width:end].copy().view(np.float32), out[:, :width].view(np.int8)
+    return out[:, padded:end].copy().view(np.float32), out[:, :padded].view(np.int8)
 
 
 @pytest.mark.parametrize("width", WIDTHS)
@@ -54,19 +57,56 @@ def test_records(width: int, library: Library) -> None:
     np.testing.assert_array_equal(floats, expected.astype(np.float32))
 
 
+@pytest.mark.parametrize("order", ORDERS, ids=str)
 @pytest.mark.parametrize("width", [256, 1280])
-def test_striped_records_hold_the_same(width: int, library: Library) -> None:
+def test_ordered_records_hold_the_same(width: int, order: Order, library: Library) -> None:
     x = activations(width)
-    floats, got = quantized(library, x, striped=True)
-    expected, q = quantized(library, x)
-    np.testing.assert_array_equal(floats, expected)
-    np.testing.assert_array_equal(got, striped_meaning(q))
+    floats, got = quantized(library, x, order)
+    expected, q = quantized(library, np.pad(x, ((0, 0), (0, order.padded(width) - width))))
+    np.testing.assert_array_equal(got, order.arranged(q))
+    groups = q.shape[1] // GROUP
+    spans = expected[:, :groups].reshape(len(x), -1, order.span // GROUP)
+    ordered = np.empty_like(spans)
+    ordered[..., order.scales] = spans
+    np.testing.assert_array_equal(floats[:, :groups], ordered.reshape(len(x), -1))
+    if order.lift:
+        starts = floats[:, groups * order.parts :][:, : groups * order.parts].view(np.int32)
+        np.testing.assert_array_equal(starts, order.starts(q))
+    else:
+        np.testing.assert_array_equal(floats[:, groups:], expected[:, groups:])
+
+
+@pytest.mark.parametrize("order", ORDERS, ids=str)
+def test_an_order_loses_no_number(order: Order) -> None:
+    numbers = np.arange(order.span, dtype=np.int16)
+    assert sorted(order.arranged(numbers)) == [*numbers]
+
+
+@pytest.mark.parametrize("order", [EIGHTHS, PAIRS], ids=str)
+def test_starts_take_back_the_lift(order: Order) -> None:
+    rng = np.random.default_rng(3)
+    x = rng.integers(-127, 128, 2 * order.span)
+    starts = order.starts(x).reshape(2, order.parts, -1)
+    lanes = order.arranged(x).reshape(2, order.parts, -1, len(order.scales), 4)
+    np.testing.assert_array_equal(starts, -order.lift * lanes.sum(axis=(2, 4)))
 
 
 def test_a_stripe_is_a_run_of_each_group() -> None:
-    striped = striped_meaning(np.arange(512, dtype=np.int16))
+    striped = STRIPES.arranged(np.arange(512, dtype=np.int16))
     assert [*striped[:17]] == [*range(8), *range(32, 40), 64]
     assert [striped[i] for i in (64, 192, 255, 256, 511)] == [8, 24, 255, 256, 511]
+
+
+def test_a_quarter_is_every_fourth_number() -> None:
+    quarters = QUARTERS.arranged(np.arange(256, dtype=np.int16))
+    assert [*quarters] == [4 * i + part for part in range(4) for i in range(64)]
+
+
+def test_a_lane_of_pairs_is_of_one_half_group() -> None:
+    lanes = PAIRS.arranged(np.arange(512, dtype=np.int16)).reshape(2, 4, 16, 4)
+    np.testing.assert_array_equal(lanes[1, 2, 0], [16 + 2, 24 + 2, 16 + 6, 24 + 6])
+    assert (lanes // 16 % 2 == np.arange(2)[:, None, None, None]).all()
+    assert [*lanes[0, 0, :5, 0] // 32] == [0, 1, 8, 9, 2]
 
 
 def test_records_reach_the_whole_range_and_no_further(library: Library) -> None:

@@ -21,7 +21,7 @@ from pyllama.kernels.matmul import matmul
 BEYOND_AVX2 = re.compile(
     r"%zmm|%k[0-7]\b|%[xy]mm(1[6-9]|2\d|3[01])\b|\bvpternlog|\bvpdpbusd|\bvmovdqu(8|16|32|64)\b"
 )
-FOREIGN = re.compile(r"\$(\w+)@(?:GOT|PLT)\b|\bbl\t(\w+)")
+FOREIGN = re.compile(r"\b(?:callq|jmp)\t(\w+)@PLT|\bbl\t(\w+)")
 ALLOWED = {"memset", "memcpy"}
 """What LLVM makes of loops that do nothing but write zeros, as a dot product of width 0 is, or
 copy, as encoders do with signs."""

@@ -124,7 +124,9 @@ VARIANTS = [
 def test_few_tokens(
     type: TensorType, columns: int, variant: dict[str, object], library: Library
 ) -> None:
-    few_tokens_case(mixture(type, 1 if columns == 1 else 7, **variant), columns).run(library)
+    few_tokens_case(library.isa, mixture(type, 1 if columns == 1 else 7, **variant), columns).run(
+        library
+    )
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ SOME = (TensorType.F32, TensorType.F16, TensorType.Q8_0, TensorType.Q4_K, Tensor
 )
 def test_few_tokens(type: TensorType, columns: int, library: Library) -> None:
     for n_rows, width, tokens in zip((1, 17, 33), widths(type), (columns, 1, 5), strict=False):
-        gated_matvec_case(type, Size(n_rows, width, tokens), columns).run(library)
+        gated_matvec_case(library.isa, type, Size(n_rows, width, tokens), columns).run(library)
 
 
 @pytest.mark.parametrize(("type", "library"), in_turn(SOME, MAIN), indirect=["library"])

@@ -36,7 +36,7 @@ def test_parts_and_joins(width: int, library: Library) -> None:
 )
 def test_few_tokens(type: TensorType, columns: int, library: Library) -> None:
     for n_rows, tokens in ((70, columns), (16, 3)):
-        matvec_case(type, size_of(type, n_rows, tokens), columns).run(library)
+        matvec_case(library.isa, type, size_of(type, n_rows, tokens), columns).run(library)
 
 
 @pytest.mark.parametrize(("type", "library"), in_turn(SOME, MAIN), indirect=["library"])

@@ -38,13 +38,13 @@ def sizes(type: TensorType) -> list[Size]:
 @pytest.mark.parametrize("type", FORMATS, ids=NAME)
 def test_each_token_by_itself(type: TensorType, library: Library) -> None:
     for size in sizes(type):
-        matvec_case(type, size, columns=1).run(library)
+        matvec_case(library.isa, type, size, columns=1).run(library)
 
 
 @pytest.mark.parametrize(("type", "library"), in_turn(FORMATS, MAIN), indirect=["library"])
 def test_groups_of_tokens(type: TensorType, library: Library) -> None:
     for size in sizes(type):
-        matvec_case(type, size, columns=4).run(library)
+        matvec_case(library.isa, type, size, columns=4).run(library)
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_groups_of_tokens(type: TensorType, library: Library) -> None:
 )
 def test_variants(columns: int, rows: str, epilogue: str, library: Library) -> None:
     for type in (TensorType.Q4_0, TensorType.F16):
-        case = matvec_case(type, Size(33, 192, 6), columns, Variant(epilogue, rows))
+        case = matvec_case(library.isa, type, Size(33, 192, 6), columns, Variant(epilogue, rows))
         case.run(library)
 
 
@@ -65,13 +65,15 @@ def test_variants(columns: int, rows: str, epilogue: str, library: Library) -> N
     ids=NAME,
 )
 def test_every_way_to_multiply(type: TensorType, library: Library) -> None:
-    matvec_case(type, Size(9, 3 * 256, 2), columns=1).run(library)
+    matvec_case(library.isa, type, Size(9, 3 * 256, 2), columns=1).run(library)
 
 
 @pytest.mark.parametrize("type", FORMATS, ids=NAME)
 def test_extreme_scales(type: TensorType, library: Library) -> None:
     size = Size(17, 1024, 2)
-    matvec_case(type, size, columns=1, weights=make_weights(type, size, EXTREME)).run(library)
+    matvec_case(library.isa, type, size, columns=1, weights=make_weights(type, size, EXTREME)).run(
+        library
+    )
 
 
 @pytest.mark.parametrize("type", [t for t in FORMATS if has_half_scales(t)], ids=NAME)
@@ -85,7 +87,7 @@ def test_scales_that_are_no_numbers_spoil_their_own_rows(
     weights.data[half:] = sound.data[half:]
     weights.values[size.n_rows // 2 :] = sound.values[size.n_rows // 2 :]
     weights.largest[:] = sound.largest
-    matvec_case(type, size, columns=1, weights=weights).run(library)
+    matvec_case(library.isa, type, size, columns=1, weights=weights).run(library)
 
 
 @pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan, 3e38])
@@ -93,4 +95,4 @@ def test_activations_that_are_no_numbers_spoil_their_own_tokens(
     value: float, library: Library
 ) -> None:
     for type in (TensorType.Q8_0, TensorType.Q4_K, TensorType.F16):
-        matvec_case(type, Size(9, 512, 4), columns=4, spoil=value).run(library)
+        matvec_case(library.isa, type, Size(9, 512, 4), columns=4, spoil=value).run(library)

@@ -72,7 +72,7 @@ def sizes(type: TensorType) -> list[Size]:
 def dots(types: Iterable[TensorType]) -> dict[str, Factory]:
     """Everything that multiplies int8."""
     return {
-        f"matvec-{type.label}-{size.width}": partial(matvec_case, type, size, 1)
+        f"matvec-{type.label}-{size.width}": partial(matvec_case, ALL, type, size, 1)
         for type in types
         if is_quantized(type)
         for size in sizes(type)
@@ -108,7 +108,7 @@ def matmuls(types: Sequence[TensorType]) -> dict[str, Factory]:
             cases[f"matmul-{name}"] = partial(matmul_case, ALL, type, size, "floats")
             cases[f"embedding-{name}"] = partial(embedding_case, type, size.width)
             if not is_quantized(type):
-                cases[f"matvec-{name}"] = partial(matvec_case, type, size, 1)
+                cases[f"matvec-{name}"] = partial(matvec_case, ALL, type, size, 1)
     return cases
 
 
@@ -118,7 +118,9 @@ def epilogues() -> dict[str, Factory]:
     for epilogue in ("bias", "residual"):
         variant, size = Variant(epilogue, "n_outputs"), Size(67, 96, 6)
         for type in (TensorType.Q5_0, TensorType.BF16):
-            cases[f"matvec4-{type.label}-{epilogue}"] = partial(matvec_case, type, size, 4, variant)
+            cases[f"matvec4-{type.label}-{epilogue}"] = partial(
+                matvec_case, ALL, type, size, 4, variant
+            )
         cases[f"matmul-{epilogue}"] = partial(
             matmul_case, ALL, TensorType.Q5_1, size, "floats", variant
         )

@@ -87,8 +87,8 @@ def emulate(cases: Iterable[Case], objects: dict[str, bytes], folder: Path) -> N
 
 def _link(symbols: Sequence[str], objects: dict[str, bytes], folder: Path) -> Path:
     names = []
-    for symbol in symbols:
-        path = folder / f"{symbol}.o"
+    for number, symbol in enumerate(symbols):
+        path = folder / f"{number}.o"  # symbols are longer than names of files may be
         path.write_bytes(objects[symbol])
         names.append(path.name)
     (folder / "kernels.h").write_text("".join(f"KERNEL({symbol})\n" for symbol in symbols))

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernel_cases.case import Case, Launch, assert_close
-from kernel_cases.matmuls import as_quantized, is_quantized, quantizer
+from kernel_cases.matmuls import as_quantized, is_quantized, order_for
 from kernel_cases.memory import Memory
 from kernel_cases.weights import Weights
 from pyllama.gguf.types import TensorType
@@ -19,7 +19,7 @@ from pyllama.kernels.expert_matmul import expert_matmul, gated_expert_matmul, pa
 from pyllama.kernels.expert_matvec import expert_matvec, gated_expert_matvec
 from pyllama.kernels.isa.base import ISA
 from pyllama.kernels.isa.meaning import bf16_to_f32, f32_to_bf16
-from pyllama.kernels.kernel import Kernel
+from pyllama.kernels.orders import PLAIN, Order
 from pyllama.kernels.panels import PANELS
 from pyllama.kernels.routing import group, groups_bytes, positions
 
@@ -83,15 +83,13 @@ class _Run:
             step |= {"scratch": memory, "scratch_stride": scratch}
         self.launches.append(Launch(kernel, tasks, arguments, step))
 
-    def records(
-        self, x: Array, rows: int, width: int, kernel: Kernel | None = None
-    ) -> tuple[Array, int]:
+    def records(self, x: Array, rows: int, width: int, order: Order) -> tuple[Array, int]:
         """Activations as a decode matmul reads them, and the bytes of a row."""
         if not is_quantized(self.mix.type):
             return x, width * 4
-        record = record_bytes(width)
+        record = record_bytes(width, order)
         out = self.memory.empty((rows, record), np.uint8)
-        self.add(kernel or quantizer(self.mix.type), rows, x=x, out=out, width=width, record=record)
+        self.add(quantize(order=order), rows, x=x, out=out, width=width, record=record)
         return out, record
 
     def matrix(self, weights: Weights, n_rows: int, width: int) -> dict[str, Any]:
@@ -175,15 +173,15 @@ def _as_bf16(x: Array) -> Array:
 _ROUNDED = {"int8": as_quantized, "float": lambda x: x, "tiles": _as_bf16}
 
 
-def few_tokens_case(mix: Mixture, columns: int) -> Case:
+def few_tokens_case(isa: ISA, mix: Mixture, columns: int) -> Case:
     """Decode matmuls."""
-    run = _Run(mix, block=1)
+    run, order = _Run(mix, block=1), order_for(isa, mix.type)
     static = {"type": mix.type, "columns": columns, "experts": mix.experts, "used": mix.used}
-    x, record = run.records(run.x, mix.tokens, mix.width)
+    x, record = run.records(run.x, mix.tokens, mix.width, order)
     kernel = gated_expert_matvec(**static, activation=mix.activation, biased=mix.biased)
     tasks = -(-mix.hidden // mix.task_rows)
     run.add(kernel, tasks, **run.gated_arguments(), x=x, record=record, out=run.hidden)
-    x, record = run.records(run.hidden, run.pairs, mix.hidden)
+    x, record = run.records(run.hidden, run.pairs, mix.hidden, order)
     kernel = expert_matvec(**run.down_static, columns=columns)
     run.add(kernel, -(-mix.width // mix.task_rows), **run.down_arguments(), x=x, record=record)
     return run.case("int8" if is_quantized(mix.type) else "float", 2e-3)
@@ -200,7 +198,7 @@ def batch_case(isa: ISA, mix: Mixture, panels: str, packed: bool = False) -> Cas
     def pack(x: Array, rows: int, width: int, share: int) -> dict[str, Any]:
         words, stride = way.words(width), width
         if way.form == "int8":
-            x, record = run.records(x, rows, width, quantize(striped=False))
+            x, record = run.records(x, rows, width, PLAIN)
             stride = record // 4
         out = run.memory.empty((run.positions, words), np.uint32)
         kernel = pack_groups(panels=panels, experts=mix.experts, share=share)

@@ -14,14 +14,14 @@ from kernel_cases.matmuls import (
     Size,
     as_quantized,
     is_quantized,
-    quantizer,
+    order_for,
     rows_to_pack,
 )
 from kernel_cases.memory import Memory
 from kernel_cases.weights import Weights
 from pyllama.gguf.types import TensorType
 from pyllama.graph.ops.elements import GATES
-from pyllama.kernels.activation import record_bytes
+from pyllama.kernels.activation import quantize, record_bytes
 from pyllama.kernels.amx import DEPTH, EDGE
 from pyllama.kernels.isa.base import ISA
 from pyllama.kernels.isa.meaning import bf16_to_f32
@@ -67,7 +67,7 @@ class _Gated:
         return {"n_tokens": self.size.tokens}
 
 
-def gated_matvec_case(type: TensorType, size: Size, columns: int) -> Case:
+def gated_matvec_case(isa: ISA, type: TensorType, size: Size, columns: int) -> Case:
     """A few tokens."""
     padded = -(-size.tokens // columns) * columns
     run = _Gated(type, size, padded)
@@ -75,10 +75,11 @@ def gated_matvec_case(type: TensorType, size: Size, columns: int) -> Case:
     launches = []
     x, record = run.x, size.width * 4
     if is_quantized(type):
-        record = record_bytes(size.width)
+        order = order_for(isa, type)
+        record = record_bytes(size.width, order)
         x = run.memory.empty((padded, record), np.uint8)
         arguments = {"x": run.x, "out": x, "width": size.width, "record": record}
-        launches.append(Launch(quantizer(type), size.tokens, arguments))
+        launches.append(Launch(quantize(order=order), size.tokens, arguments))
     kernel = gated_matvec(type=type, columns=columns, **STATIC)
     arguments = {"x": x, "record": record, "task_rows": size.task_rows, "out": out}
     tasks = -(-size.n_rows // size.task_rows)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernel_cases.case import Case, Launch, assert_close
-from kernel_cases.matmuls import as_quantized, is_quantized, quantizer
+from kernel_cases.matmuls import as_quantized, is_quantized, order_for
 from kernel_cases.meaning import Step, rounded, vector
 from kernel_cases.memory import Memory
 from kernel_cases.weights import Weights
@@ -20,7 +20,7 @@ from pyllama.kernels.cache_types import CACHE_TYPES
 from pyllama.kernels.heads import head_join, head_matmul, head_matvec, head_part, pack_heads
 from pyllama.kernels.isa.base import ISA
 from pyllama.kernels.isa.meaning import bf16_to_f32, f32_to_bf16
-from pyllama.kernels.kernel import Kernel
+from pyllama.kernels.orders import PLAIN, Order
 from pyllama.kernels.panels import PANELS
 from pyllama.kernels.short_conv import conv_store, short_conv
 
@@ -89,14 +89,14 @@ class _Run:
         self.tasks = size.heads * -(-size.n_rows // size.task_rows)
         self.launches: list[Launch] = []
 
-    def records(self, kernel: Kernel | None = None) -> tuple[Array, int]:
+    def records(self, order: Order) -> tuple[Array, int]:
         """Activations as decode matmuls read them, and the bytes of a head."""
         if not is_quantized(self.type):
             return self.x, self.size.width * 4
-        parts, record = len(self.x) * self.size.heads, record_bytes(self.size.width)
+        parts, record = len(self.x) * self.size.heads, record_bytes(self.size.width, order)
         out = self.memory.empty((parts, record), np.uint8)
         arguments = {"x": self.x, "out": out, "width": self.size.width, "record": record}
-        self.launches.append(Launch(kernel or quantizer(self.type), parts, arguments))
+        self.launches.append(Launch(quantize(order=order), parts, arguments))
         return out, record
 
     def case(self, out: Array, seen: Array, tolerance: float) -> Case:
@@ -114,12 +114,12 @@ class _Run:
         return Case(self.memory, self.launches, compare)
 
 
-def matvec_case(type: TensorType, size: Size, columns: int) -> Case:
+def matvec_case(isa: ISA, type: TensorType, size: Size, columns: int) -> Case:
     """A few tokens."""
     padded = -(-size.tokens // columns) * columns
     run = _Run(type, size, padded)
     out = run.memory.empty((padded, size.heads * size.n_rows), np.float32)
-    x, record = run.records()
+    x, record = run.records(order_for(isa, type))
     kernel = head_matvec(type=type, columns=columns, rows="n_tokens")
     arguments = run.arguments | {"x": x, "record": record, "out": out}
     run.launches.append(Launch(kernel, run.tasks, arguments, {"n_tokens": size.tokens}))
@@ -135,7 +135,7 @@ def matmul_case(isa: ISA, type: TensorType, size: Size, panels: str) -> Case:
     out = run.memory.empty((size.tokens, size.heads * size.n_rows), np.float32)
     x, stride, words = run.x, size.width, way.words(size.width)
     if way.form == "int8":
-        x, stride = run.records(quantize(striped=False))[0], words
+        x, stride = run.records(PLAIN)[0], words
     packed = run.memory.empty((size.heads * blocks * block, words), np.uint32)
     packing = {
         "x": x, "heads": size.heads, "stride": stride, "width": size.width,

@@ -20,9 +20,9 @@ from pyllama.kernels.formats import FORMATS, QuantizedFormat
 from pyllama.kernels.int8_panels import pack_records
 from pyllama.kernels.isa.base import ISA
 from pyllama.kernels.isa.meaning import bf16_to_f32, f32_to_bf16
-from pyllama.kernels.kernel import Kernel
 from pyllama.kernels.matmul import matmul
 from pyllama.kernels.matvec import matvec
+from pyllama.kernels.orders import PLAIN, Order
 from pyllama.kernels.panels import INTEGERS, PANELS, TILES
 from pyllama.kernels.tile_panels import pack_tiles
 from pyllama.kernels.transpose import pack
@@ -138,6 +138,7 @@ def make_weights(
 
 
 def matvec_case(
+    isa: ISA,
     type: TensorType,
     size: Size,
     columns: int,
@@ -154,10 +155,11 @@ def matvec_case(
     launches = []
     x, record = run.x, size.width * 4
     if is_quantized(type):
-        record = record_bytes(size.width)
+        order = order_for(isa, type)
+        record = record_bytes(size.width, order)
         x = run.memory.empty((padded, record), np.uint8)
         arguments = {"x": run.x, "out": x, "width": size.width, "record": record}
-        launches.append(Launch(quantizer(type), size.tokens, arguments))
+        launches.append(Launch(quantize(order=order), size.tokens, arguments))
     launches.append(
         Launch(
             matvec(type=type, columns=columns, rows=variant.rows, epilogue=variant.epilogue),
@@ -173,10 +175,10 @@ def matvec_case(
     return Case(run.memory, launches, compare)
 
 
-def quantizer(type: TensorType) -> Kernel:
-    """What makes the records that a decode matmul with such weights reads."""
+def order_for(isa: ISA, type: TensorType) -> Order:
+    """The order of the records that a decode matmul with such weights reads."""
     fmt = FORMATS[type]
-    return quantize(striped=isinstance(fmt, QuantizedFormat) and fmt.striped)
+    return fmt.order(isa) if isinstance(fmt, QuantizedFormat) else PLAIN
 
 
 def as_quantized(x: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -207,7 +209,7 @@ class Packed:
             record = record_bytes(width)
             records = memory.empty((rows, record), np.uint8)
             arguments = {"x": x, "out": records, "width": width, "record": record}
-            self.launches.append(Launch(quantize(striped=False), rows, arguments))
+            self.launches.append(Launch(quantize(order=PLAIN), rows, arguments))
             packing |= {"x": records, "words": self.words}
         kernel = pack_records() if way is INTEGERS else pack(tokens=way.block(isa))
         self.launches.append(Launch(kernel, self.padded // way.block(isa), packing))

@@ -17,6 +17,7 @@ from pyllama.kernels.amx import EDGE
 from pyllama.kernels.int8_panels import pack_records
 from pyllama.kernels.isa.base import ISA
 from pyllama.kernels.isa.meaning import bf16_to_f32, f32_to_bf16
+from pyllama.kernels.orders import PLAIN
 from pyllama.kernels.panels import INTEGERS, TILES, Panels
 from pyllama.kernels.scores import TASK_ROWS, WIDTH, Changes, combine_scores, partial_scores
 from pyllama.kernels.tile_panels import pack_tiles
@@ -124,6 +125,6 @@ def _packed(
     records = memory.empty((padded, record), np.uint8)
     numbers = {"x": x, "out": records, "width": width, "record": record}
     return packed, [
-        Launch(quantize(striped=False), padded, numbers),
+        Launch(quantize(order=PLAIN), padded, numbers),
         Launch(pack_records(), tasks, arguments | {"x": records, "words": way.words(width)}),
     ]

@@ -180,10 +180,41 @@ def negated_cases() -> list[Case]:
     ]
 
 
+def bytes_at_cases() -> list[Case]:
+    """Bytes that cross others, and the same one several times."""
+    words = _integers(-(2**63), 2**63 - 1, 8, "i8").view(np.uint64)
+    every = ((0, 7, 14, 21, 32, 39, 46, 53), (0, 0, 7, 7, 14, 14, 56, 56))
+    return [word_case("bytes_at", words[:n], constants=(s,)) for s in every for n in (4, 8)]
+
+
+def byte_lookup_cases() -> list[Case]:
+    """Tables in one part and in several, and every number."""
+    rng, index = np.random.default_rng(2), np.arange(256, dtype=np.uint8)
+    return [
+        word_case("byte_lookup", *parts, constants=(tuple(table.tolist()),))
+        for bits in (0, 1, 2)
+        for table in [rng.integers(0, 256, 64 << bits)]
+        for n in (32, 64)
+        for part in np.split(index, 256 // n)
+        for parts in [(part, *(rng.integers(0, 2, (bits, n)) > 0))]
+    ]
+
+
 def even_bytes_cases() -> list[Case]:
-    """All numbers of seven bits."""
-    sevens = np.arange(128, dtype=np.uint8)
-    return [word_case("even_bytes", part) for n in (32, 64) for part in np.split(sevens, 128 // n)]
+    """All bytes."""
+    every = np.arange(256, dtype=np.uint8)
+    return [word_case("even_bytes", part) for n in (32, 64) for part in np.split(every, 256 // n)]
+
+
+def parities_cases() -> list[Case]:
+    """All bytes; bits that move, that are added up, and none."""
+    every = np.arange(256, dtype=np.uint8)
+    return [
+        word_case("parities", part, constants=(rows,))
+        for rows in ((128, 64, 32, 16, 8, 4, 2, 1), (0, 255, 0x7F, 3, 0xA5, 0, 1, 128))
+        for n in (32, 64)
+        for part in np.split(every, 256 // n)
+    ]
 
 
 def bf16_to_f32_cases() -> list[Case]:
@@ -216,7 +247,10 @@ def word_cases(dot_lanes: int) -> dict[str, list[Case]]:
         "bits": bits_cases(),
         "fields": fields_cases(),
         "negated": negated_cases(),
+        "bytes_at": bytes_at_cases(),
+        "byte_lookup": byte_lookup_cases(),
         "even_bytes": even_bytes_cases(),
+        "parities": parities_cases(),
         "bf16_to_f32": bf16_to_f32_cases(),
         "f32_to_bf16": f32_to_bf16_cases(),
     }
