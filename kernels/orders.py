@@ -112,18 +112,17 @@ QUARTERS = _order(
 LIFT = 64
 """More than the largest weight of formats on grids, before it is scaled."""
 
-PAIR_LANES = [group // 2 * 4 + 2 * block + group % 2 for block in range(2) for group in range(8)]
-"""Which four of a vector is of each group of two blocks."""
-
 EIGHTHS = _order(
     "eighths",
     512,
     [8 * point + part for part in range(8) for point in range(4)],
-    [part * _LANES + lane for lane in PAIR_LANES for part in range(FOURS)],
-    PAIR_LANES,
-    LIFT,
+    [part * _LANES + group for group in range(16) for part in range(FOURS)],
+    lift=LIFT,
 )
-"""Of two blocks of 256 the first of each eight numbers, then the second of each, and so on."""
+"""Of every 512 numbers the first of each eight, then the second of each, and so on."""
+
+PAIR_LANES = [group // 2 * 4 + 2 * block + group % 2 for block in range(2) for group in range(8)]
+"""Which four of a vector is of each group of two blocks, in the order ``PAIRS``."""
 
 PAIRS = _order(
     "pairs",

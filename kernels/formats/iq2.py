@@ -28,7 +28,7 @@ WORDS = STRIPE // 4
 """Lanes of 32 bits."""
 
 LANES = sorted((lane, i // CHUNKS, i % CHUNKS) for i, lane in enumerate(PAIR_LANES))
-"""For each of them its block and its chunk."""
+"""For each of them, in the order ``PAIRS``, its block and its chunk."""
 
 AS_THEY_ARE = tuple(1 << i for i in range(8))
 """Each bit by itself, as ``parities`` takes it."""
@@ -133,13 +133,14 @@ class IQ2_XXS(_Grid8):
         return [[*low, *high]]
 
     def lane_scales(self, k: Builder, pair: Sequence[Block]) -> list[Value]:
-        return [odd(_spread(k, [block.d for block in pair]), self._words(k, pair, 1) >> 28, 1 / 8)]
+        d = k.pair(*(block.d for block in pair)).to(f32).take([0] * CHUNKS + [1] * CHUNKS)
+        return [odd(d, self._words(k, pair, 1) >> 28, 1 / 8)]
 
     @staticmethod
     def _words(k: Builder, pair: Sequence[Block], which: int) -> Value:
         """(WORDS,) u32: the first word of each chunk or the second."""
         a, b = (block.qs.of(u32).load(0, WORDS) for block in pair)
-        return k.shuffle(a, b, [WORDS * block + 2 * chunk + which for _, block, chunk in LANES])
+        return k.shuffle(a, b, range(which, 2 * WORDS, 2))
 
 
 class _Halved(_Grid8):

@@ -6,10 +6,23 @@ given once for each 32 weights, as activations have a scale for so many.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pyllama.gguf.types import TensorType
-from pyllama.kernels.formats.base import CHUNK, Block, QuantizedFormat, halves, two_bits
+from pyllama.kernels.formats.base import (
+    CHUNK,
+    Block,
+    Gathered,
+    Piece,
+    QuantizedFormat,
+    Unpacked,
+    halves,
+    two_bits,
+)
 from pyllama.kernels.formats.stripes import CHUNKS, StripedFormat, striped_planes
+from pyllama.kernels.isa.base import ISA
 from pyllama.kernels.language import Builder, Value
+from pyllama.kernels.orders import EIGHTHS, LIFT, STRIPE, Order
 from pyllama.kernels.types import f32, u8, u32, u64
 
 
@@ -66,11 +79,15 @@ class Q2_0(_Levels):
 
 
 class Q1_0(QuantizedFormat):
-    """``d`` where the bit is set, else ``-d``."""
+    """``d`` where the bit is set, else ``-d``.
+
+    Where bits move freely, four blocks are unpacked together, one bit of every byte at a time.
+    """
 
     type = TensorType.Q1_0
     group = offset_group = CHUNK
     gathers = True
+    largest = 2 * LIFT
 
     def lanes(self, k: Builder, block: Block) -> list[Value]:
         masks = block.qs.of(u64)
@@ -81,6 +98,19 @@ class Q1_0(QuantizedFormat):
 
     def offsets(self, k: Builder, block: Block, scales: Value) -> Value | None:
         return scales * -0.5
+
+    def order(self, isa: ISA) -> Order:
+        return EIGHTHS if isa.looks_up_bytes else super().order(isa)
+
+    def unpacked(self, k: Builder, blocks: Sequence[Block]) -> Unpacked:
+        if not k.isa.looks_up_bytes:
+            return super().unpacked(k, blocks)
+        packed = k.concat([block.qs.load(0, 16) for block in blocks])
+        twice = [k.isa.parities(k, (0,) * 7 + (1 << bit,), packed) for bit in range(8)]
+        d = Gathered(k, blocks).d.to(f32) * (1 / LIFT)
+        groups = range(STRIPE // 4)
+        piece = Piece(twice, [bit * STRIPE for bit in range(8)], [*groups])
+        return Unpacked([piece], _repeated(d, 4), [*groups], lifted=True)
 
 
 def _repeated(values: Value, times: int) -> Value:

@@ -61,7 +61,10 @@ class ISA:
 
     @property
     def looks_up_bytes(self) -> bool:
-        """Whether ``byte_lookup`` reads all lanes of a vector from 64 bytes by one instruction."""
+        """Whether ``byte_lookup`` reads 64 lanes from 64 bytes by one instruction.
+
+        Such a set has one for ``parities`` and for ``bytes_at`` too, and dots whole bytes.
+        """
         return False
 
     @property

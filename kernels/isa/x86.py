@@ -187,7 +187,7 @@ class AVX512(AVX2):
 
     @property
     def looks_up_bytes(self) -> bool:
-        return {"avx512vbmi", "gfni"} <= {*self.features}
+        return {"avx512vbmi", "avx512vnni", "gfni"} <= {*self.features}
 
     def _of_64(self, k: Builder, table: tuple[int, ...], index: Value) -> Value:
         if "avx512vbmi" not in self.features or index.type.bytes != 64:
