@@ -75,10 +75,9 @@ def _store(record: Record, order: Order, group: Value, q: Value, d: Value) -> No
         record.q.store(group * GROUP, q.to(i8))
     else:
         _store_fours(record.q, order, group, q.to(i8))
-    place = _scale_place(order, group)
-    record.d[place] = d
+    record.d[group] = d
     if order.lift:
-        _store_starts(record.starts, order, place, halves)
+        _store_starts(record.starts, order, group, halves)
         return
     record.sums(32)[group] = halves[0].to(f32) * d + halves[1].to(f32) * d
     for i, half in enumerate(halves):
@@ -94,17 +93,9 @@ def _store_fours(q: Pointer, order: Order, group: Value, numbers: Value) -> None
         span[places[i].to(i64)] = fours[i]
 
 
-def _scale_place(order: Order, group: Value) -> Value:
+def _store_starts(starts: Pointer, order: Order, group: Value, halves: list[Value]) -> None:
     groups = order.span // GROUP
-    if order.scales == tuple(range(groups)):
-        return group
-    place = group.k.table(u32, np.array(order.scales, np.uint32))[group % groups].to(i64)
-    return group // groups * groups + place
-
-
-def _store_starts(starts: Pointer, order: Order, place: Value, halves: list[Value]) -> None:
-    groups = order.span // GROUP
-    first = place // groups * (groups * order.parts) + place % groups
+    first = group // groups * (groups * order.parts) + group % groups
     sums = halves if order.parts == 2 else [halves[0] + halves[1]]
     for part, total in enumerate(sums):
         starts[first + part * groups] = total * -order.lift

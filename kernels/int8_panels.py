@@ -24,12 +24,12 @@ back.
 from __future__ import annotations
 
 from pyllama.gguf.types import TensorType
-from pyllama.kernels.activation import GROUP
 from pyllama.kernels.formats import FORMATS, QuantizedFormat
 from pyllama.kernels.formats.base import BIAS, CHUNK
 from pyllama.kernels.isa.base import ISA
 from pyllama.kernels.kernel import Array, Fields, kernel
 from pyllama.kernels.language import Builder, Pointer, Value, Variable
+from pyllama.kernels.orders import GROUP
 from pyllama.kernels.prefetch import prefetch_rows
 from pyllama.kernels.transpose import pack_rows
 from pyllama.kernels.types import Type, f32, i8, i32, i64, u8, u32

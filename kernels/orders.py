@@ -6,6 +6,7 @@ An order rearranges a span of numbers: within each group of 32 first, then the f
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,8 +32,6 @@ class Order:
     """Of a group the numbers in the order in which they make fours."""
     places: tuple[int, ...] = field(repr=False)
     """Where each four of a span goes, counted in fours."""
-    scales: tuple[int, ...] = field(repr=False)
-    """Where the scale of each group of a span goes."""
     lift: int = 0
     """What is added to the weights that these activations meet, so that they are unsigned."""
     parts: int = 1
@@ -55,16 +54,14 @@ class Order:
         result[..., self.places, :] = fours
         return result.reshape(whole.shape)
 
-    def starts(self, q: NDArray[np.int8]) -> NDArray[np.int32]:
-        """q: (..., padded) i8 as it comes -> (..., padded * parts / 32) i32: ``-lift`` times sums.
+    def starts(self, q: NDArray[Any]) -> NDArray[np.int32]:
+        """q: (..., padded) as it comes -> (..., padded * parts / 32) i32: ``-lift`` times sums.
 
-        Of each span the first parts of all groups in the order of ``scales``, then the second.
+        Of each span the first parts of all groups, then the second.
         """
         groups = self.span // GROUP
         sums = q.reshape(*q.shape[:-1], -1, groups, self.parts, GROUP // self.parts).sum(axis=-1)
-        result = np.empty_like(sums)
-        result[..., self.scales, :] = sums
-        ordered = result.swapaxes(-1, -2).reshape(*q.shape[:-1], -1)
+        ordered = sums.swapaxes(-1, -2).reshape(*q.shape[:-1], -1)
         return (-self.lift * ordered).astype(np.int32)
 
 
@@ -73,12 +70,10 @@ def _order(
     span: int,
     lanes: list[int],
     places: list[int],
-    scales: list[int] | None = None,
     lift: int = 0,
     parts: int = 1,
 ) -> Order:
-    in_order = range(span // GROUP)
-    return Order(name, span, tuple(lanes), tuple(places), tuple(scales or in_order), lift, parts)
+    return Order(name, span, tuple(lanes), tuple(places), lift, parts)
 
 
 STRIPE = 64
@@ -121,23 +116,25 @@ EIGHTHS = _order(
 )
 """Of every 512 numbers the first of each eight, then the second of each, and so on."""
 
-PAIR_LANES = [group // 2 * 4 + 2 * block + group % 2 for block in range(2) for group in range(8)]
-"""Which four of a vector is of each group of two blocks, in the order ``PAIRS``."""
+_SIDES = ((0, 1), (1, 0))
 
-PAIRS = _order(
-    "pairs",
+_BY_HALVES = [
+    16 * half + 8 * point + 4 * side + part
+    for half in range(2)
+    for part in range(4)
+    for side in _SIDES[half]
+    for point in range(2)
+]
+"""Of the two eights of each half of a group the first number and the fifth, then the second and the
+sixth, and so on; in the second half the fifth comes first."""
+
+
+HALVES = _order(
+    "halves",
     512,
-    [
-        16 * half + 8 * point + 4 * side + part
-        for half in range(2)
-        for part in range(4)
-        for side in range(2)
-        for point in range(2)
-    ],
-    [i * _LANES + lane for lane in PAIR_LANES for i in range(FOURS)],
-    PAIR_LANES,
-    LIFT,
+    _BY_HALVES,
+    [i * _LANES + group for group in range(16) for i in range(FOURS)],
+    lift=LIFT,
     parts=2,
 )
-"""Of two blocks of 256, by halves of groups: of its two eights the first number and the fifth, the
-second and the sixth, and so on."""
+"""Of every 512 numbers first the fours of the groups' first halves, then of their second."""

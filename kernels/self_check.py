@@ -92,10 +92,8 @@ def _records(x: NDArray[np.float32], order: Order) -> tuple[NDArray[np.uint8], N
     whole[: len(x)] = values
     scales = np.zeros(len(whole) // GROUP, np.float32)
     scales[: len(d)] = d
-    ordered = np.empty_like(scales).reshape(-1, order.span // GROUP)
-    ordered[:, order.scales] = scales.reshape(ordered.shape)
     sums = [whole.reshape(-1, group).sum(axis=1) for group in (32, 16)]
-    parts = [order.arranged(q), ordered.ravel(), *(a.astype(np.float32) for a in sums)]
+    parts = [order.arranged(q), scales, *(a.astype(np.float32) for a in sums)]
     if order.lift:
         numbers = np.pad(q, (0, len(whole) - len(q))).astype(np.int32)
         parts[1 + order.parts] = order.starts(numbers)

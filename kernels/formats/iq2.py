@@ -19,16 +19,15 @@ from pyllama.kernels.formats.grids import (
 )
 from pyllama.kernels.formats.stripes import CHUNKS, COUNT, StripedFormat
 from pyllama.kernels.isa.base import ISA
-from pyllama.kernels.language import Builder, Pointer, Value
-from pyllama.kernels.orders import EIGHTHS, PAIR_LANES, PAIRS, STRIPE, Order
+from pyllama.kernels.language import Builder, Value
+from pyllama.kernels.orders import EIGHTHS, HALVES, STRIPE, Order
 from pyllama.kernels.types import f32, u8, u16, u32, u64
 from pyllama.quants import GridName
 
 WORDS = STRIPE // 4
 """Lanes of 32 bits."""
 
-LANES = sorted((lane, i // CHUNKS, i % CHUNKS) for i, lane in enumerate(PAIR_LANES))
-"""For each of them, in the order ``PAIRS``, its block and its chunk."""
+FOUR_TIMES = [i // 4 for i in range(STRIPE)]
 
 AS_THEY_ARE = tuple(1 << i for i in range(8))
 """Each bit by itself, as ``parities`` takes it."""
@@ -69,9 +68,14 @@ class _Grid8(StripedFormat):
     def pieces(self, k: Builder, low: Sequence[Value], high: Sequence[Value]) -> list[list[Value]]:
         """Bytes of two components: those that share scales.
 
-        low, high: (STRIPE,) u8, of the first four components of points and of the others.
+        low, high: (STRIPE,) u8, of the first four components of points, and of the others,
+        ``turned``.
         """
         raise TypeError(f"{type(self).__name__} does not say how points share scales")
+
+    def turned(self, high: Value) -> Value:
+        """Bytes of points in the order that ``pieces`` wants of the others."""
+        return high
 
     def lane_scales(self, k: Builder, pair: Sequence[Block]) -> list[Value]:
         """(WORDS,) f32 for each piece."""
@@ -83,12 +87,10 @@ class _Grid8(StripedFormat):
     def unpacked(self, k: Builder, blocks: Sequence[Block]) -> Unpacked:
         if not k.isa.looks_up_bytes:
             return super().unpacked(k, blocks)
+        first, second = self.point_codes.packed(k, *self.numbers(k, blocks))
         eights = self.eights(k, blocks)
-        signs = [k.isa.parities(k, (0, 0, 0, 0, *two, 0, 0), eights) for two in self._sign_pairs]
-        low, high = (
-            self.point_codes.with_signs(k, packed, signs[2 * i : 2 * i + 2])
-            for i, packed in enumerate(self.point_codes.packed(k, *self.numbers(k, blocks)))
-        )
+        low = self._with_signs(k, first, eights, self.sign_rows[:4])
+        high = self._with_signs(k, self.turned(second), self.turned(eights), self.sign_rows[4:])
         pieces, place = [], 0
         for n, part in enumerate(self.pieces(k, low, high)):
             vectors = [vector for pair in part for vector in self.point_codes.signed(k, pair)]
@@ -98,9 +100,13 @@ class _Grid8(StripedFormat):
         scales = k.concat(self.lane_scales(k, blocks))
         return Unpacked(pieces, scales, [*range(WORDS)] * len(pieces), lifted=True)
 
-    @property
-    def _sign_pairs(self) -> list[tuple[int, ...]]:
-        return [self.sign_rows[i : i + 2] for i in range(0, 8, 2)]
+    def _with_signs(
+        self, k: Builder, packed: Value, eights: Value, rows: tuple[int, ...]
+    ) -> list[Value]:
+        """Bytes of four components -> bytes of two, with the signs that ``rows`` choose."""
+        pairs = (rows[:2], rows[2:])
+        signs = [k.isa.parities(k, (0, 0, 0, 0, *pair, 0, 0), eights) for pair in pairs]
+        return self.point_codes.with_signs(k, packed, signs)
 
 
 class IQ2_XXS(_Grid8):
@@ -133,7 +139,7 @@ class IQ2_XXS(_Grid8):
         return [[*low, *high]]
 
     def lane_scales(self, k: Builder, pair: Sequence[Block]) -> list[Value]:
-        d = k.pair(*(block.d for block in pair)).to(f32).take([0] * CHUNKS + [1] * CHUNKS)
+        d = _of_blocks(k, pair)
         return [odd(d, self._words(k, pair, 1) >> 28, 1 / 8)]
 
     @staticmethod
@@ -147,24 +153,28 @@ class _Halved(_Grid8):
     """Scales of 16 weights, two in a byte."""
 
     group = 16
-    looked_up = PAIRS
+    looked_up = HALVES
 
     def scales(self, k: Builder, block: Block) -> Value:
         return odd(block.d, nibbles_in_order(k, block.scales.load(0, CHUNKS)), 1 / 8)
 
     def pieces(self, k: Builder, low: Sequence[Value], high: Sequence[Value]) -> list[list[Value]]:
-        words = u32 * WORDS
-        firsts, seconds = [], []
-        for a, b in zip(low, high, strict=True):
-            ours, theirs = a.bits_as(words), b.bits_as(words)
-            firsts.append((ours & 0xFFFF | theirs << 16).bits_as(a.type))
-            seconds.append((ours >> 16 | theirs & 0xFFFF0000).bits_as(a.type))
-        return [firsts, seconds]
+        words = u16 * (STRIPE // 2)
+        both = [[v.bits_as(words) for v in pair] for pair in zip(low, high, strict=True)]
+        upper = k.vector(u16, [0, 1] * WORDS).differs(0)
+        firsts = [k.select(upper, theirs, ours) for ours, theirs in both]
+        seconds = [k.select(upper, ours, theirs) for ours, theirs in both]
+        return [[v.bits_as(u8 * STRIPE) for v in half] for half in (firsts, seconds)]
+
+    def turned(self, high: Value) -> Value:
+        """The first two points of each chunk change places with the other two."""
+        words = high.bits_as(u32 * WORDS)
+        return (words << 16 | words >> 16).bits_as(high.type)
 
     def lane_scales(self, k: Builder, pair: Sequence[Block]) -> list[Value]:
-        d = _spread(k, [block.d for block in pair])
-        both = _spread(k, [block.scales.load(0, CHUNKS) for block in pair]).to(u32)
-        return [odd(d, scale, 1 / 8) for scale in nibbles(k, both & 0xFF)]
+        d = _of_blocks(k, pair)
+        both = k.concat([block.scales.load(0, CHUNKS) for block in pair]).to(u32)
+        return [odd(d, scale, 1 / 8) for scale in nibbles(k, both)]
 
 
 class IQ2_XS(_Halved):
@@ -190,9 +200,10 @@ class IQ2_XS(_Halved):
     @staticmethod
     def _bytes(k: Builder, pair: Sequence[Block], which: int) -> Value:
         """(STRIPE,) u8: the lower byte of each word or the upper."""
-        words = (block.qs.of(u16).load(0, STRIPE // 2) for block in pair)
-        a, b = ((v >> 8 if which else v & 0xFF).bits_as(u8 * STRIPE) for v in words)
-        return k.shuffle(a, b, [STRIPE * b + 8 * c + 2 * i for _, b, c in LANES for i in range(4)])
+        words = (block.qs.of(u64).load(0, CHUNKS) for block in pair)
+        starts = (0, 16, 32, 48, 8, 24, 40, 56)  # four lower bytes, then four upper
+        a, b = (k.isa.bytes_at(k, starts, w).bits_as(u32 * WORDS) for w in words)
+        return k.shuffle(a, b, range(which, 2 * WORDS, 2)).bits_as(u8 * STRIPE)
 
 
 class IQ2_S(_Halved):
@@ -211,27 +222,15 @@ class IQ2_S(_Halved):
         return masks.to(u64)
 
     def numbers(self, k: Builder, pair: Sequence[Block]) -> tuple[Value, list[Value]]:
-        upper = _spread(k, [block.qh.load(0, CHUNKS) for block in pair], times=4)
+        upper = k.concat([block.qh.load(0, CHUNKS) for block in pair]).take(FOUR_TIMES)
         places = ([bit << 2 * i for i in range(4)] * WORDS for bit in (1, 2))
         ninth = [(upper & k.vector(u8, place)).differs(0) for place in places]
-        return _fours(k, [block.qs for block in pair]), ninth
+        return k.concat([block.qs.load(0, STRIPE // 2) for block in pair]), ninth
 
     def eights(self, k: Builder, pair: Sequence[Block]) -> Value:
-        return _fours(k, [block.signs for block in pair])
+        return k.concat([block.signs.load(0, STRIPE // 2) for block in pair])
 
 
-def _fours(k: Builder, pair: Sequence[Pointer]) -> Value:
-    """(STRIPE,) u8: four bytes of each chunk."""
-    a, b = (place.of(u64).load(0, CHUNKS // 2) for place in pair)
-    quarters = [lane for i in range(CHUNKS // 2) for lane in (i, i + CHUNKS // 2)]
-    return k.shuffle(a, b, quarters).bits_as(u8 * STRIPE)
-
-
-def _spread(k: Builder, pair: Sequence[Value], times: int = 1) -> Value:
-    """For each lane, so many times, what both blocks have for each chunk, or for all of them."""
-    a, b = pair
-    count = a.type.lanes
-    if count == 1:
-        return k.pair(a, b).to(f32).take([block for _, block, _ in LANES])
-    lanes = [block * count + chunk for _, block, chunk in LANES for _ in range(times)]
-    return k.shuffle(a, b, lanes)
+def _of_blocks(k: Builder, pair: Sequence[Block]) -> Value:
+    """(WORDS,) f32: the factor of each chunk's block."""
+    return k.pair(*(block.d for block in pair)).to(f32).take([0] * CHUNKS + [1] * CHUNKS)

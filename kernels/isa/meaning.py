@@ -86,7 +86,7 @@ def even_bytes(sevens: Array) -> Array:
 
 def parities(rows: tuple[int, ...], value: Array) -> Array:
     """rows: 8 u8, value: (n,) u8 -> (n,) u8."""
-    chosen = value[:, None] & np.array(rows, np.uint8)
+    chosen: Array = value[:, None] & np.array(rows, np.uint8)
     odd = np.unpackbits(chosen[..., None], axis=2).sum(axis=2) % 2
     return np.packbits(odd.astype(np.uint8), axis=1, bitorder="little").ravel()
 
