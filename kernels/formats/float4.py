@@ -7,7 +7,8 @@ makes them integers, and raised by the largest, which makes them unsigned; the s
 from __future__ import annotations
 
 from pyllama.gguf.types import TensorType
-from pyllama.kernels.formats.base import Block, QuantizedFormat, joined_nibbles, nibbles
+from pyllama.kernels.formats.base import Block, QuantizedFormat, nibbles
+from pyllama.kernels.formats.stripes import StripedNibbles
 from pyllama.kernels.language import Builder, Value
 from pyllama.kernels.types import f32, u32
 from pyllama.quants import KVALUES_MXFP4, UE4M3_HALF
@@ -32,19 +33,17 @@ class _Raised(QuantizedFormat):
         return scales * -_LARGEST
 
 
-class MXFP4(_Raised):
+class MXFP4(_Raised, StripedNibbles):
     """``2**(e - 127) * float``, e: 8 bits."""
 
     type = TensorType.MXFP4
-    group = offset_group = 32
+    offset_group = 32
+    largest = 2 * _LARGEST
     levels = _VALUES
     gathers = True
 
-    def lanes(self, k: Builder, block: Block) -> list[Value]:
-        return [self.values(k, codes) for codes in self.codes(k, block)]
-
-    def codes(self, k: Builder, block: Block) -> list[Value]:
-        return [joined_nibbles(k, block.qs.load(0, 16))]
+    def of_codes(self, k: Builder, codes: Value) -> Value:
+        return self.values(k, codes)
 
     def scales(self, k: Builder, block: Block) -> Value:
         return e8m0_half(k, block.e.to(u32))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pyllama.gguf.types import TensorType
 from pyllama.kernels.formats.base import NIBBLES, Block, QuantizedFormat, joined_nibbles, with_bit
+from pyllama.kernels.formats.stripes import StripedNibbles
 from pyllama.kernels.language import Builder, Value
 from pyllama.kernels.types import f32, u32
 
@@ -32,35 +33,41 @@ class Q8_0(_Scaled):
         return [block.qs.load(0, 32)]
 
 
-class Q4_0(_Scaled):
-    """``d * (q - 8)``, q: 4 bits."""
+class _Centered(_Scaled):
+    """``d * (q - center)``."""
 
-    type = TensorType.Q4_0
     offset_group = 32
-    levels = NIBBLES
-    center = 8
-
-    def lanes(self, k: Builder, block: Block) -> list[Value]:
-        return [joined_nibbles(k, block.qs.load(0, 16))]
+    center: int
 
     def offsets(self, k: Builder, block: Block, scales: Value) -> Value | None:
         return scales * -self.center
 
 
-class Q4_1(Q4_0):
+class Q4_0(_Centered, StripedNibbles):
+    """``d * (q - 8)``, q: 4 bits."""
+
+    type = TensorType.Q4_0
+    largest = 15
+    levels = NIBBLES
+    center = 8
+
+
+class Q4_1(_Scaled, StripedNibbles):
     """``d * q + m``, q: 4 bits."""
 
     type = TensorType.Q4_1
+    offset_group = 32
+    largest = 15
+    levels = NIBBLES
 
     def offsets(self, k: Builder, block: Block, scales: Value) -> Value | None:
-        return block.m.to(f32)
+        return _minimum(block)
 
 
-class Q5_0(Q4_0):
+class Q5_0(_Centered):
     """``d * (q - 16)``, q: 4 bits in ``qs`` and the fifth in ``qh``."""
 
     type = TensorType.Q5_0
-    levels = ()
     center = 16
 
     def lanes(self, k: Builder, block: Block) -> list[Value]:
@@ -74,7 +81,13 @@ class Q5_1(Q5_0):
     type = TensorType.Q5_1
 
     def offsets(self, k: Builder, block: Block, scales: Value) -> Value | None:
-        return block.m.to(f32)
+        return _minimum(block)
+
+
+def _minimum(block: Block) -> Value:
+    """``m`` of one block, or of several."""
+    m: Value = block.m
+    return m.to(f32)
 
 
 def _fifth_bits(block: Block) -> Value:

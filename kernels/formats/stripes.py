@@ -1,7 +1,8 @@
 """Formats whose weights meet activations in stripes, for which these are striped too.
 
-A stripe (see ``orders``) is eight weights of each of the block's eight chunks. Its lanes belong
-to all scales alike, so that products of several stripes are added up before they meet them::
+A stripe (see ``orders``) is eight weights of each of eight chunks: of a block of 256, or of eight
+blocks. Its lanes belong to all scales alike, so that products of several stripes are added up
+before they meet them::
 
     weight    0 .. 7   8 .. 15   16 .. 23   24 .. 31   32 .. 39   ...
     chunk       0         0         0          0          1
@@ -12,7 +13,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pyllama.kernels.formats.base import CHUNK, Block, Piece, QuantizedFormat, Unpacked, halves
+from pyllama.kernels.formats.base import (
+    CHUNK,
+    Block,
+    Piece,
+    QuantizedFormat,
+    Unpacked,
+    halves,
+    joined_nibbles,
+)
 from pyllama.kernels.isa.base import ISA
 from pyllama.kernels.language import Builder, Value
 from pyllama.kernels.orders import RUN, STRIPE, STRIPES, Order
@@ -49,20 +58,25 @@ class StripedFormat(QuantizedFormat):
         they are, without an offset that would have to be taken back.
         """
         (block,) = blocks
-        stripes, negative = self.stripes(k, block), self._negative(k, block)
+        pieces = self._pieces(k, self.stripes(k, block), self._negative(k, block))
         scales, offsets = self.scales_and_offsets(k, blocks)
-        size = self.piece_size(k)
-        pieces = [
-            self._piece(stripes, negative, group, range(at, at + size))
-            for group in range(self._groups)
-            for at in range(0, STRIPE, size)
-        ]
         return Unpacked(pieces, scales, self.chunks(1), offsets)
+
+    def piece_size(self, k: Builder) -> int:
+        return min(STRIPE, k.isa.dot_lanes)
 
     @property
     def _groups(self) -> int:
         """Scales of a chunk."""
         return CHUNK // self.group
+
+    def _pieces(self, k: Builder, stripes: list[Value], negative: list[Value]) -> list[Piece]:
+        size = self.piece_size(k)
+        return [
+            self._piece(stripes, negative, group, range(at, at + size))
+            for group in range(self._groups)
+            for at in range(0, STRIPE, size)
+        ]
 
     def _piece(
         self, stripes: list[Value], negative: list[Value], group: int, lanes: range
@@ -92,6 +106,35 @@ class StripedFormat(QuantizedFormat):
             signed = (stripe.bits_as(i8 * STRIPE) for stripe in stripes)
             stripes = [k.isa.negated(k, v, n) for v, n in zip(signed, negative, strict=True)]
         return _in_order(k, stripes)
+
+
+class StripedNibbles(StripedFormat):
+    """A format of one chunk, a nibble a weight, that is unpacked eight blocks at a time.
+
+    Byte ``j`` of ``qs`` holds weight ``j`` in its low and weight ``j + 16`` in its high half.
+    """
+
+    group = CHUNK
+
+    def unpacked(self, k: Builder, blocks: Sequence[Block]) -> Unpacked:
+        """See ``QuantizedFormat``. The blocks are eight, as many as a span of activations has."""
+        words = k.concat([block.qs.load(0, CHUNK // 2) for block in blocks])
+        runs = words.bits_as(u64 * (2 * CHUNKS))
+        sides = [runs.take(range(at, 2 * CHUNKS, 2)).bits_as(u8 * STRIPE) for at in (0, 1)]
+        codes = [side & 15 for side in sides] + [side >> 4 for side in sides]
+        pieces = self._pieces(k, [self.of_codes(k, stripe) for stripe in codes], [])
+        scales, offsets = self.scales_and_offsets(k, blocks)
+        return Unpacked(pieces, scales, self.chunks(len(blocks)), offsets)
+
+    def lanes(self, k: Builder, block: Block) -> list[Value]:
+        return [self.of_codes(k, code) for code in self.codes(k, block)]
+
+    def codes(self, k: Builder, block: Block) -> list[Value]:
+        return [joined_nibbles(k, block.qs.load(0, CHUNK // 2))]
+
+    def of_codes(self, k: Builder, codes: Value) -> Value:
+        """The lanes of (n,) u8 codes below 16."""
+        return codes
 
 
 def _bytes_of(masks: Value, stripe: int) -> Value:

@@ -59,8 +59,14 @@ class AVX2(ISA):
         k.call("llvm.x86.sse2.pause", None)
 
     def lookup(self, k: Builder, table: tuple[int, ...], index: Value) -> Value:
-        halves = k.vector(i8, table * 2)
-        return k.call("llvm.x86.avx2.pshuf.b", halves.type, halves, index)
+        return self._lookup(k, "llvm.x86.avx2.pshuf.b", table * 2, index)
+
+    @staticmethod
+    def _lookup(k: Builder, name: str, table: tuple[int, ...], index: Value) -> Value:
+        """By an instruction that looks up in each part of a table for one of the result."""
+        size, values = len(table), k.vector(i8, table)
+        parts = (index.take(range(at, at + size)) for at in range(0, index.type.lanes, size))
+        return k.concat([k.call(name, values.type, values, part) for part in parts])
 
     def pick(self, k: Builder, table: Value, index: Value) -> Value:
         parts = (index.take(range(at, at + 8)) for at in range(0, index.type.lanes, 8))
@@ -157,6 +163,11 @@ class AVX512(AVX2):
             return AVX2._add_pairs(k, total, pairs)
         ones = k.const(pairs.type, 1)
         return total + k.call("llvm.x86.avx512.pmaddw.d.512", total.type, pairs, ones)
+
+    def lookup(self, k: Builder, table: tuple[int, ...], index: Value) -> Value:
+        if index.type.lanes % 64:
+            return super().lookup(k, table, index)
+        return self._lookup(k, "llvm.x86.avx512.pshuf.b.512", table * 4, index)
 
     def pick(self, k: Builder, table: Value, index: Value) -> Value:
         if index.type.lanes % 16:

@@ -110,9 +110,9 @@ def dots_cases(lanes: int) -> list[Case]:
 
 def lookup_cases() -> list[Case]:
     """The tables that formats use, and the limits of bytes."""
-    index = (np.arange(32) * 7 % 16).astype(np.uint8)
+    indices = [(np.arange(n) * 7 % 16).astype(np.uint8) for n in (32, 64)]
     tables = (KVALUES_IQ4NL, KVALUES_MXFP4, np.arange(-128, 128, 16), np.arange(127, -129, -17))
-    return [word_case("lookup", index, constants=(tuple(t.tolist()),)) for t in tables]
+    return [word_case("lookup", i, constants=(tuple(t.tolist()),)) for t in tables for i in indices]
 
 
 def pick_cases() -> list[Case]:
