@@ -8,9 +8,10 @@ from __future__ import annotations
 import numpy as np
 
 from pyllama.gguf.types import TensorType
-from pyllama.kernels.formats.base import BIAS, CHUNK, Block, QuantizedFormat, joined_nibbles
+from pyllama.kernels.formats.base import BIAS, Block
+from pyllama.kernels.formats.stripes import StripedNibbles
 from pyllama.kernels.language import Builder, Value
-from pyllama.kernels.types import f32, i32, u8, u32
+from pyllama.kernels.types import f32, i32, u32
 from pyllama.quants import KVALUES_IQ4NL
 
 _VALUES = tuple(KVALUES_IQ4NL.tolist())
@@ -18,25 +19,19 @@ _VALUES = tuple(KVALUES_IQ4NL.tolist())
 _RAISED = tuple((KVALUES_IQ4NL.astype(np.int16) + BIAS).astype(np.uint8).view(np.int8).tolist())
 
 
-class IQ4_NL(QuantizedFormat):
+class IQ4_NL(StripedNibbles):
     """``d * value[q]``, q: 4 bits."""
 
     type = TensorType.IQ4_NL
-    group = 32
     is_signed = True
     levels = _VALUES
     gathers = True
 
-    def lanes(self, k: Builder, block: Block) -> list[Value]:
-        return [k.isa.lookup(k, _VALUES, q) for q in self.codes(k, block)]
+    def of_codes(self, k: Builder, codes: Value) -> Value:
+        return k.isa.lookup(k, _VALUES, codes)
 
-    def raised(self, k: Builder, block: Block) -> list[Value]:
-        chunks = (k.isa.lookup(k, _RAISED, q) for q in self.codes(k, block))
-        return [chunk.bits_as(u8 * CHUNK) for chunk in chunks]
-
-    def codes(self, k: Builder, block: Block) -> list[Value]:
-        groups = self.block_size // self.group
-        return [joined_nibbles(k, block.qs.load(16 * g, 16)) for g in range(groups)]
+    def raised_of_codes(self, k: Builder, codes: Value) -> Value:
+        return k.isa.lookup(k, _RAISED, codes).bits_as(codes.type)
 
     def scales(self, k: Builder, block: Block) -> Value:
         d: Value = block.d

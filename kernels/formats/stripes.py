@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pyllama.kernels.formats.base import (
+    BIAS,
     CHUNK,
     Block,
     Piece,
@@ -109,32 +110,44 @@ class StripedFormat(QuantizedFormat):
 
 
 class StripedNibbles(StripedFormat):
-    """A format of one chunk, a nibble a weight, that is unpacked eight blocks at a time.
+    """A format of chunks with a nibble a weight, of which eight are unpacked at a time.
 
-    Byte ``j`` of ``qs`` holds weight ``j`` in its low and weight ``j + 16`` in its high half.
+    Byte ``j`` of a chunk holds weight ``j`` in its low and weight ``j + 16`` in its high half.
     """
 
     group = CHUNK
 
     def unpacked(self, k: Builder, blocks: Sequence[Block]) -> Unpacked:
-        """See ``QuantizedFormat``. The blocks are eight, as many as a span of activations has."""
-        words = k.concat([block.qs.load(0, CHUNK // 2) for block in blocks])
+        """See ``QuantizedFormat``. The blocks have eight chunks, a span of activations."""
+        words = k.concat([block.qs.load(0, self.block_size // 2) for block in blocks])
         runs = words.bits_as(u64 * (2 * CHUNKS))
         sides = [runs.take(range(at, 2 * CHUNKS, 2)).bits_as(u8 * STRIPE) for at in (0, 1)]
         codes = [side & 15 for side in sides] + [side >> 4 for side in sides]
-        pieces = self._pieces(k, [self.of_codes(k, stripe) for stripe in codes], [])
         scales, offsets = self.scales_and_offsets(k, blocks)
+        of_codes = self.of_codes
+        if k.isa.dots_whole_bytes and self.is_signed:
+            of_codes, offsets = self.raised_of_codes, scales * -BIAS
+        pieces = self._pieces(k, [of_codes(k, stripe) for stripe in codes], [])
         return Unpacked(pieces, scales, self.chunks(len(blocks)), offsets)
 
     def lanes(self, k: Builder, block: Block) -> list[Value]:
-        return [self.of_codes(k, code) for code in self.codes(k, block)]
+        return [self.of_codes(k, codes) for codes in self.codes(k, block)]
+
+    def raised(self, k: Builder, block: Block) -> list[Value]:
+        return [self.raised_of_codes(k, codes) for codes in self.codes(k, block)]
 
     def codes(self, k: Builder, block: Block) -> list[Value]:
-        return [joined_nibbles(k, block.qs.load(0, CHUNK // 2))]
+        half = CHUNK // 2
+        starts = range(0, self.block_size // 2, half)
+        return [joined_nibbles(k, block.qs.load(start, half)) for start in starts]
 
     def of_codes(self, k: Builder, codes: Value) -> Value:
         """The lanes of (n,) u8 codes below 16."""
         return codes
+
+    def raised_of_codes(self, k: Builder, codes: Value) -> Value:
+        """Signed lanes, raised by ``BIAS``: (n,) u8."""
+        return self.of_codes(k, codes).bits_as(codes.type) ^ BIAS
 
 
 def _bytes_of(masks: Value, stripe: int) -> Value:
