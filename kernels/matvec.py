@@ -10,7 +10,7 @@ from pyllama.gguf.types import TensorType
 from pyllama.kernels.activation import Record, padded
 from pyllama.kernels.epilogue import finish
 from pyllama.kernels.formats import FORMATS, FloatFormat, QuantizedFormat
-from pyllama.kernels.formats.base import CHUNK, Block, Piece
+from pyllama.kernels.formats.base import Block, Piece
 from pyllama.kernels.gates import GATES
 from pyllama.kernels.kernel import Array, Fields, kernel
 from pyllama.kernels.language import Builder, Pointer, Value, Variable
@@ -172,22 +172,23 @@ def _add_blocks(
     """Unpack some blocks and add their products to the sums of every token."""
     size = fmt.block_size * len(blocks)
     weights = fmt.unpacked(k, blocks)
-    start = first * fmt.block_size
+    start, order = first * fmt.block_size, fmt.order(k.isa)
+    q_bytes = fmt.block_size * order.bytes // order.span
     lanes, first_piece = fmt.piece_size(k) // 4, start // size * len(weights.pieces)
     for column in columns:
-        d = column.x.d.load(start // CHUNK, size // CHUNK)
+        d = column.x.d.load(start // order.group, size // order.group)
         scales = weights.scales * d.take(weights.chunks)
         for n, piece in enumerate(weights.pieces):
             begin = k.zero(i32 * lanes)
             if weights.lifted:
                 begin = column.x.starts.load((first_piece + n) * lanes, lanes)
-            products = _products(k, fmt, piece, column.x.q.at(start), begin)
+            products = _products(k, fmt, piece, column.x.q.at(first * q_bytes), begin)
             total = column.sums[n % SUMS]
             total.value = k.fma(products.to(f32), scales.take(piece.groups), total.value)
         if weights.offsets is not None:
-            groups = weights.offsets.type.lanes
-            sums = column.x.sums(size // groups).load(start * groups // size, groups)
-            total = column.offset_sums[groups]
+            count = weights.offsets.type.lanes
+            sums = column.x.sums(size // count).load(start * count // size, count)
+            total = column.offset_sums[count]
             total.value = k.fma(weights.offsets, sums, total.value)
 
 
@@ -197,7 +198,7 @@ def _products(k: Builder, fmt: QuantizedFormat, piece: Piece, q: Pointer, start:
     x = [q.load(place, n) for place in piece.places]
     if piece.negative:
         x = [k.isa.negated(k, *each) for each in zip(x, piece.negative, strict=True)]
-    return k.isa.dots(k, fmt.largest, start, k.concat(piece.vectors), k.concat(x))
+    return fmt.dots(k, start, piece.vectors, x)
 
 
 def _float_dot(

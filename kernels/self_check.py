@@ -18,7 +18,7 @@ from pyllama.kernels.formats import FORMATS, QuantizedFormat
 from pyllama.kernels.jit import Library
 from pyllama.kernels.kernel import STEP, Kernel
 from pyllama.kernels.matvec import matvec
-from pyllama.kernels.orders import GROUP, Order
+from pyllama.kernels.orders import Order
 
 WIDTH = 768
 """Whole blocks of every format, and no whole spans of some orders of activations."""
@@ -86,19 +86,14 @@ def _known_row(type: TensorType) -> NDArray[np.uint8]:
 
 def _records(x: NDArray[np.float32], order: Order) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     """An activation record, and the numbers that it stands for."""
-    q, d = quantize_meaning(x)
-    values = (q.reshape(len(d), -1) * d[:, None]).ravel()
-    whole = np.zeros(order.padded(len(x)), np.float32)
-    whole[: len(x)] = values
-    scales = np.zeros(len(whole) // GROUP, np.float32)
-    scales[: len(d)] = d
-    sums = [whole.reshape(-1, group).sum(axis=1) for group in (32, 16)]
-    parts = [order.arranged(q), scales, *(a.astype(np.float32) for a in sums)]
+    q, d = quantize_meaning(x, order)
+    values = order.scaled(q, d)
     if order.lift:
-        numbers = np.pad(q, (0, len(whole) - len(q))).astype(np.int32)
-        parts[1 + order.parts] = order.starts(numbers)
-    parts = [part.view(np.uint8) for part in parts]
+        parts = [order.arranged(q), d, order.starts(q)]
+    else:
+        whole = order.spans(values).ravel()
+        parts = [order.arranged(q), d, *(whole.reshape(-1, n).sum(axis=1) for n in (32, 16))]
     memory = np.zeros(record_bytes(len(x), order), np.uint8)
-    joined = np.concatenate(parts)
+    joined = np.concatenate([part.view(np.uint8) for part in parts])
     memory[: len(joined)] = joined
     return memory, values

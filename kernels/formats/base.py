@@ -206,6 +206,10 @@ class QuantizedFormat:
         """Weights in a vector of a piece."""
         return max(CHUNK, min(self.block_size, k.isa.dot_lanes))
 
+    def dots(self, k: Builder, start: Value, w: list[Value], x: list[Value]) -> Value:
+        """``start`` and the sums of products of a piece's vectors and activations."""
+        return k.isa.dots(k, self.largest, start, k.concat(w), k.concat(x))
+
     def floats(self, k: Builder, row: Pointer, start: Value, count: int) -> Iterator[Value]:
         """See ``Format``."""
         first = start // self.block_size

@@ -22,8 +22,11 @@ from pyllama.kernels.formats.base import (
 from pyllama.kernels.formats.stripes import CHUNKS, StripedFormat, striped_planes
 from pyllama.kernels.isa.base import ISA
 from pyllama.kernels.language import Builder, Value
-from pyllama.kernels.orders import EIGHTHS, LIFT, STRIPE, Order
+from pyllama.kernels.orders import DIGITS, EIGHTHS, LANES, LIFT, STRIPE, Order
 from pyllama.kernels.types import f32, u8, u32, u64
+
+TWICE = (0, *(1 << i for i in range(7)))
+"""A matrix of bits: each moves up by one."""
 
 
 class _Levels(QuantizedFormat):
@@ -53,9 +56,40 @@ class TQ2_0(StripedFormat, _Levels):
 
 
 class TQ1_0(_Levels):
-    """Levels that are digits of base 3, five a byte; the last four bytes hold four each."""
+    """Levels that are digits of base 3, five a byte; the last four bytes hold four each.
+
+    A byte is a fraction of 256. Three times a fraction is ``256 * digit`` and a rest, which is the
+    fraction that has the next digit first. So no digit need be unpacked: thrice the products of
+    fractions, less those of rests, are the products of ``256 * digit``.
+    """
 
     type = TensorType.TQ1_0
+
+    def order(self, isa: ISA) -> Order:
+        return DIGITS if isa.looks_up_bytes else super().order(isa)
+
+    def unpacked(self, k: Builder, blocks: Sequence[Block]) -> Unpacked:
+        """See ``QuantizedFormat``. A piece has fractions, of which ``dots`` makes digits."""
+        if not k.isa.looks_up_bytes:
+            return super().unpacked(k, blocks)
+        (block,) = blocks
+        fractions = [k.concat([block.qs.load(0, 32), block.qs.load(20, 32)])]  # qh follows qs
+        for _ in range(4):
+            fractions.append(_thrice(k, fractions[-1]))
+        places = [digit * STRIPE for digit in range(5)]
+        scales = _repeated(block.d.to(f32) * (1 / DIGITS.lift), LANES)
+        groups = [*range(LANES)]
+        return Unpacked([Piece(fractions, places, groups)], scales, groups, lifted=True)
+
+    def dots(self, k: Builder, start: Value, w: list[Value], x: list[Value]) -> Value:
+        """See ``QuantizedFormat``: products of ``-256 * digit``."""
+        if not k.isa.looks_up_bytes:
+            return super().dots(k, start, w, x)
+        whole, rest = k.zero(start.type), start
+        for fraction, numbers in zip(w, x, strict=True):
+            whole = k.isa.dot(k, whole, fraction, numbers)
+            rest = k.isa.dot(k, rest, _thrice(k, fraction), numbers)
+        return rest - (whole + whole + whole)
 
     def lanes(self, k: Builder, block: Block) -> list[Value]:
         last = block.qh.load(0, 4).take([i % 4 for i in range(16)])
@@ -128,3 +162,10 @@ def _digits(packed: Value, count: int) -> list[Value]:
         digits.append((packed >= 86).to(u8) + (packed >= 171).to(u8))
         packed = packed + packed + packed
     return digits
+
+
+def _thrice(k: Builder, value: Value) -> Value:
+    """Three times the bytes, modulo 256. The shift is one that LLVM leaves alone: it would make a
+    multiplication of several, for which there is no instruction.
+    """
+    return value + k.isa.parities(k, TWICE, value)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pyllama.kernels.activation import quantize, quantize_meaning, record_bytes
 from pyllama.kernels.jit import Library
-from pyllama.kernels.orders import EIGHTHS, GROUP, HALVES, PLAIN, QUARTERS, STRIPES, Order
+from pyllama.kernels.orders import DIGITS, EIGHTHS, GROUP, HALVES, PLAIN, QUARTERS, STRIPES, Order
 
 WIDTHS = (32, 64, 96, 160, 256, 1056)
 
@@ -33,16 +33,16 @@ def activations(width: int) -> NDArray[np.float32]:
 def quantized(
     library: Library, x: NDArray[np.float32], order: Order = PLAIN
 ) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
-    """What records hold: (tokens, padded / 32 * 4) floats and (tokens, padded) q."""
+    """What records hold: (tokens, groups * fields) floats and q as it is stored."""
     memory, (tokens, width) = Memory(), x.shape
-    record, padded = record_bytes(width, order), order.padded(width)
+    record, spans = record_bytes(width, order), order.padded(width) // order.span
     out = memory.empty((tokens, record), np.uint8)
     arguments = {"x": memory.copy(x), "out": out, "width": width, "record": record}
     run(library, Launch(quantize(order=order), tokens, arguments))
     memory.check()
-    end = padded + padded // 2
-    assert (out[:, end:] == 0xFF).all()
-    return out[:, padded:end].copy().view(np.float32), out[:, :padded].view(np.int8)
+    start, size = spans * order.bytes, spans * order.groups * order.fields * 4
+    assert (out[:, start + size :] == 0xFF).all()
+    return out[:, start:][:, :size].copy().view(np.float32), out[:, :start].view(np.int8)
 
 
 @pytest.mark.parametrize("width", WIDTHS)
@@ -67,19 +67,31 @@ def test_ordered_records_hold_the_same(width: int, order: Order, library: Librar
     groups = q.shape[1] // GROUP
     np.testing.assert_array_equal(floats[:, :groups], expected[:, :groups])
     if order.lift:
-        starts = floats[:, groups * order.parts :][:, : groups * order.parts].view(np.int32)
-        np.testing.assert_array_equal(starts, order.starts(q))
+        np.testing.assert_array_equal(floats[:, groups:].view(np.int32), order.starts(q))
     else:
         np.testing.assert_array_equal(floats[:, groups:], expected[:, groups:])
 
 
-@pytest.mark.parametrize("order", ORDERS, ids=str)
+@pytest.mark.parametrize("width", [256, 1280])
+def test_columns_are_quantized_by_themselves(width: int, library: Library) -> None:
+    x = activations(width)
+    x[7, ::16] *= 100
+    floats, got = quantized(library, x, DIGITS)
+    q, d = quantize_meaning(x, DIGITS)
+    np.testing.assert_array_equal(got, DIGITS.arranged(q))
+    np.testing.assert_array_equal(floats[:, : d.shape[1]], d)
+    np.testing.assert_array_equal(floats[:, d.shape[1] :].view(np.int32), DIGITS.starts(q))
+
+
+@pytest.mark.parametrize("order", [*ORDERS, DIGITS], ids=str)
 def test_an_order_loses_no_number(order: Order) -> None:
-    numbers = np.arange(order.span, dtype=np.int16)
-    assert sorted(order.arranged(numbers)) == [*numbers]
+    numbers = np.arange(1, order.span + 1, dtype=np.int16)
+    arranged = order.arranged(numbers)
+    assert len(arranged) == order.bytes
+    assert sorted(arranged[arranged > 0]) == [*numbers]
 
 
-@pytest.mark.parametrize("order", [EIGHTHS, HALVES], ids=str)
+@pytest.mark.parametrize("order", [EIGHTHS, HALVES, DIGITS], ids=str)
 def test_starts_take_back_the_lift(order: Order) -> None:
     rng = np.random.default_rng(3)
     x = rng.integers(-127, 128, 2 * order.span)
@@ -105,6 +117,25 @@ def test_a_lane_of_halves_is_of_one_half_group() -> None:
     np.testing.assert_array_equal(lanes[1, 2, 0], [16 + 6, 24 + 6, 16 + 2, 24 + 2])
     assert (lanes // 16 % 2 == np.arange(2)[:, None, None, None]).all()
     np.testing.assert_array_equal(lanes[0, 0, :, 0] // 32, np.arange(16))
+
+
+def test_a_column_of_digits_is_of_the_same_bytes() -> None:
+    column = DIGITS.arranged(np.arange(256, dtype=np.int16)).reshape(5, 16, 4)
+    np.testing.assert_array_equal(column[:, 1, 2], [6, 32 + 6, 64 + 6, 96 + 6, 128 + 6])
+    np.testing.assert_array_equal(column[:, 11, 1], [161, 177, 193, 209, 225])
+    np.testing.assert_array_equal(column[:, 15, 3], [243, 247, 251, 255, 0])
+    assert not column[:, 8:11].any()
+
+
+def test_the_scale_of_a_column_is_that_of_its_largest_number() -> None:
+    x = np.ones((1, 256), np.float32)
+    x[0, 64 + 6] = -254
+    q, d = quantize_meaning(x, DIGITS)
+    np.testing.assert_array_equal(d[0] > 1, np.arange(16) == 1)
+    small = [32 * n + i for n in range(5) for i in range(4, 8)]
+    expected = np.where(np.isin(np.arange(256), small), 0, 127)
+    expected[64 + 6] = -127
+    np.testing.assert_array_equal(np.where(q[0] == 1, 0, q[0]), expected)
 
 
 def test_records_reach_the_whole_range_and_no_further(library: Library) -> None:

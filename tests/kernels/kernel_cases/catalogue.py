@@ -33,7 +33,7 @@ from pyllama.kernels.kernel import Kernel
 from pyllama.kernels.kv_cache import kv_store, latent_store
 from pyllama.kernels.matmul import gated_matmul, matmul
 from pyllama.kernels.matvec import gated_matvec, matvec
-from pyllama.kernels.orders import EIGHTHS, HALVES, PLAIN, QUARTERS, STRIPES
+from pyllama.kernels.orders import DIGITS, EIGHTHS, HALVES, PLAIN, QUARTERS, STRIPES
 from pyllama.kernels.rope import STYLES, rope
 from pyllama.kernels.routing import SCORES, group, route
 from pyllama.kernels.score_changes import CHANGES
@@ -157,7 +157,7 @@ def of_each_kind() -> list[Kernel]:
         *(each(function=name) for name in FUNCTIONS),
         gate(activation="gelu"),
         layer_norm(biased=True),
-        *(quantize(order=order) for order in (PLAIN, STRIPES, QUARTERS, EIGHTHS, HALVES)),
+        *(quantize(order=o) for o in (PLAIN, STRIPES, QUARTERS, EIGHTHS, HALVES, DIGITS)),
         *(make() for make in (rms_norm, add, select_rows)),
         draw(steps="top_p+min_p+temperature"),
         *of_experts_and_heads(),

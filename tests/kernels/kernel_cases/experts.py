@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -125,13 +127,13 @@ class _Run:
             "biased": mix.biased, "has_residual": mix.has_residual,
         }  # fmt: skip
 
-    def case(self, form: str, tolerance: float) -> Case:
-        """The case; ``form`` says how activations are rounded before they are multiplied."""
+    def case(self, rounded: Callable[[Array], Array], tolerance: float) -> Case:
+        """The case; ``rounded`` makes of activations what is multiplied."""
 
         def compare() -> None:
-            seen = _ROUNDED[form](self.x)
+            seen = rounded(self.x)
             hidden = self._hidden(seen)
-            expected, size = self._summed(_ROUNDED[form](hidden.astype(np.float32)))
+            expected, size = self._summed(rounded(hidden.astype(np.float32)))
             assert_close(self.out, expected, tolerance * size)
 
         return Case(self.memory, self.launches, compare)
@@ -170,7 +172,11 @@ def _as_bf16(x: Array) -> Array:
     return bf16_to_f32(f32_to_bf16(x))
 
 
-_ROUNDED = {"int8": as_quantized, "float": lambda x: x, "tiles": _as_bf16}
+def _as_it_is(x: Array) -> Array:
+    return x
+
+
+_ROUNDED = {"int8": as_quantized, "float": _as_it_is, "tiles": _as_bf16}
 
 
 def few_tokens_case(isa: ISA, mix: Mixture, columns: int) -> Case:
@@ -184,7 +190,8 @@ def few_tokens_case(isa: ISA, mix: Mixture, columns: int) -> Case:
     x, record = run.records(run.hidden, run.pairs, mix.hidden, order)
     kernel = expert_matvec(**run.down_static, columns=columns)
     run.add(kernel, -(-mix.width // mix.task_rows), **run.down_arguments(), x=x, record=record)
-    return run.case("int8" if is_quantized(mix.type) else "float", 2e-3)
+    rounded = partial(as_quantized, order=order) if is_quantized(mix.type) else _as_it_is
+    return run.case(rounded, 2e-3)
 
 
 def batch_case(isa: ISA, mix: Mixture, panels: str, packed: bool = False) -> Case:
@@ -222,4 +229,5 @@ def batch_case(isa: ISA, mix: Mixture, panels: str, packed: bool = False) -> Cas
         x = pack(run.hidden, run.pairs, mix.hidden, 1)
     kernel = expert_matmul(**run.down_static, panels=panels)
     run.add(kernel, -(-mix.width // mix.task_rows), scratch, **run.down_arguments(), **x)
-    return run.case("tiles" if panels == "tiles" else way.form, 2e-2 if panels == "tiles" else 2e-3)
+    rounded = _ROUNDED["tiles" if panels == "tiles" else way.form]
+    return run.case(rounded, 2e-2 if panels == "tiles" else 2e-3)

@@ -73,9 +73,8 @@ def gated_matvec_case(isa: ISA, type: TensorType, size: Size, columns: int) -> C
     run = _Gated(type, size, padded)
     out = run.memory.empty((padded, size.n_rows), np.float32)
     launches = []
-    x, record = run.x, size.width * 4
+    x, record, order = run.x, size.width * 4, order_for(isa, type)
     if is_quantized(type):
-        order = order_for(isa, type)
         record = record_bytes(size.width, order)
         x = run.memory.empty((padded, record), np.uint8)
         arguments = {"x": run.x, "out": x, "width": size.width, "record": record}
@@ -87,9 +86,9 @@ def gated_matvec_case(isa: ISA, type: TensorType, size: Size, columns: int) -> C
 
     def compare() -> None:
         seen = run.x[: size.tokens]
-        run.compare(
-            out[: size.tokens], as_quantized(seen) if is_quantized(type) else seen, ROUNDING
-        )
+        if is_quantized(type):
+            seen = as_quantized(seen, order)
+        run.compare(out[: size.tokens], seen, ROUNDING)
 
     return Case(run.memory, launches, compare)
 

@@ -119,11 +119,12 @@ def matvec_case(isa: ISA, type: TensorType, size: Size, columns: int) -> Case:
     padded = -(-size.tokens // columns) * columns
     run = _Run(type, size, padded)
     out = run.memory.empty((padded, size.heads * size.n_rows), np.float32)
-    x, record = run.records(order_for(isa, type))
+    order = order_for(isa, type)
+    x, record = run.records(order)
     kernel = head_matvec(type=type, columns=columns, rows="n_tokens")
     arguments = run.arguments | {"x": x, "record": record, "out": out}
     run.launches.append(Launch(kernel, run.tasks, arguments, {"n_tokens": size.tokens}))
-    return run.case(out, as_quantized(run.x) if is_quantized(type) else run.x, 1e-5)
+    return run.case(out, as_quantized(run.x, order) if is_quantized(type) else run.x, 1e-5)
 
 
 def matmul_case(isa: ISA, type: TensorType, size: Size, panels: str) -> Case:

@@ -153,9 +153,8 @@ def matvec_case(
     padded = -(-size.tokens // columns) * columns
     run = _Matmul(size, variant, padded, padded, weights or make_weights(type, size), spoil)
     launches = []
-    x, record = run.x, size.width * 4
+    x, record, order = run.x, size.width * 4, order_for(isa, type)
     if is_quantized(type):
-        order = order_for(isa, type)
         record = record_bytes(size.width, order)
         x = run.memory.empty((padded, record), np.uint8)
         arguments = {"x": run.x, "out": x, "width": size.width, "record": record}
@@ -170,7 +169,8 @@ def matvec_case(
     )
 
     def compare() -> None:
-        run.compare(as_quantized(run.x[: run.judged]) if is_quantized(type) else run.x)
+        seen = as_quantized(run.x[: run.judged], order) if is_quantized(type) else run.x
+        run.compare(seen)
 
     return Case(run.memory, launches, compare)
 
@@ -181,11 +181,9 @@ def order_for(isa: ISA, type: TensorType) -> Order:
     return fmt.order(isa) if isinstance(fmt, QuantizedFormat) else PLAIN
 
 
-def as_quantized(x: NDArray[np.float32]) -> NDArray[np.float32]:
+def as_quantized(x: NDArray[np.float32], order: Order = PLAIN) -> NDArray[np.float32]:
     """Activations as a decode matmul reads them."""
-    q, d = quantize_meaning(x)
-    values: NDArray[np.float32] = q.reshape(*d.shape, -1) * d[..., None]
-    return values.reshape(x.shape)
+    return order.scaled(*quantize_meaning(x, order))
 
 
 class Packed:
