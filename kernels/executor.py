@@ -1,9 +1,10 @@
 """The native side of a step: every worker walks the same program, with barriers between its ops.
 
-A program is an array of ``OP`` records. An op is split into independent tasks. Each thread begins
-with the task of its own number and takes more from a shared counter, so that a slow core does not
-hold up the others. A single task is thus always the leader's, and between ops of one task no
-barrier is needed. Workers wait by spinning briefly and then sleeping; an idle pool costs nothing.
+A program is an array of ``OP`` records. An op is split into independent tasks. Each thread has a
+share of neighbours, which it does one after the other, as memory is read fastest; whoever is done
+helps the others with what is left of theirs, so that a slow core does not hold them up. A single
+task is always the leader's, and between ops of one task no barrier is needed. Workers wait by
+spinning briefly and then sleeping; an idle pool costs nothing.
 
     leader   run(pool)            publishes a step, works as thread 0, returns when all is done
     workers  work(pool, thread)   take part in every step until the pool is stopped
@@ -46,7 +47,8 @@ POOL_JOB = Struct(
     threads=i64,
     spins=i64,
     program=Array(u8),
-    counters=Array(u8),  # tasks handed out so far besides the first ones: a line for each op
+    counters=Array(i64),  # (2, threads, capacity): tasks handed out of each thread's share of an op
+    capacity=i64,  # ops that there are counters for, in whole lines
     n_ops=i64,
     step=pointer,
 )
@@ -75,9 +77,14 @@ class _Pool:
     def word(self, name: str) -> Pointer:
         return self.base.at(_pool_offset(name)).of(i32)
 
-    def counter(self, op: Value) -> Pointer:
-        """How many tasks of an op are handed out, besides the first of each thread."""
-        return self.job.counters.at(op * LINE).of(i64)
+    def counters(self, turn: Value, thread: Value) -> Pointer:
+        """How many tasks of a thread's share are handed out, for each op.
+
+        Steps use one half of the counters by turns: while one is in use, every thread sets its
+        own of the other back, which nobody looks at then.
+        """
+        job = self.job
+        return job.counters.at(((turn & 1) * job.threads + thread) * job.capacity)
 
     def wait_until_changed(self, name: str, seen: Value) -> None:
         """Spin for a while, then sleep, until a word is no longer what it was."""
@@ -154,20 +161,26 @@ def _tasks(k: Builder, op: Fields, step: Fields) -> Value:
     return op.chunks * ((rows + op.group - 1) // op.group)
 
 
-def _walk(k: Builder, pool: _Pool, thread: Value) -> None:
-    """Do this thread's share of every op of the program."""
-    step, program = pool.job.step, pool.job.program
+def _walk(k: Builder, pool: _Pool, thread: Value, turn: Value) -> None:
+    """Do this thread's share of every op of the program, and help the others with theirs."""
+    step, program, threads = pool.job.step, pool.job.program, pool.job.threads
+    unused = pool.counters(turn + 1, thread)
+    with k.loop(pool.job.capacity) as i:
+        unused[i] = k.zero(i64)
     with k.loop(pool.job.n_ops) as i:
-        record = program.at(i * OP.size)
-        op = OP.live(k, record.address)
+        op = OP.live(k, program.at(i * OP.size).address)
         tasks = _tasks(k, op, STEP.live(k, step))
-        function, arguments, threads = op.function, op.arguments, pool.job.threads
-        task = k.variable(thread)
-        with k.repeat() as leave_if:
-            leave_if((task.value >= tasks) | k.atomic_load(pool.word("abort")).differs(0))
-            k.call_pointer(function, None, arguments, step, task.value, thread)
-            leave_if(tasks <= threads)
-            task.value = k.atomic_add(pool.counter(i), 1) + threads
+        function, arguments = op.function, op.arguments
+        helped = k.select(tasks > threads, threads, k.const(i64, 1))
+        with k.loop(helped) as other:
+            owner = (thread + other) % threads
+            first, stop = ((tasks * n + threads - 1) // threads for n in (owner, owner + 1))
+            counter = pool.counters(turn, owner).at(i)
+            with k.repeat() as leave_if:
+                leave_if(first + k.atomic_load(counter) >= stop)
+                task = first + k.atomic_add(counter, 1)
+                leave_if((task >= stop) | k.atomic_load(pool.word("abort")).differs(0))
+                k.call_pointer(function, None, arguments, step, task, thread)
         with k.when(op.barrier.differs(0)):
             pool.barrier()
     pool.barrier()
@@ -180,15 +193,14 @@ def _work(k: Builder, address: Value, thread: Value) -> None:
         pool.wait_until_changed("generation", seen.value)
         leave_if(k.atomic_load(pool.word("stop")).differs(0))
         seen.value = k.atomic_load(pool.word("generation"))
-        _walk(k, pool, thread)
+        _walk(k, pool, thread, seen.value.to(i64))
 
 
 def _run(k: Builder, address: Value) -> None:
     pool = _Pool(k, address)
-    with k.loop(pool.job.n_ops) as i:
-        pool.counter(i)[0] = k.zero(i64)
-    pool.change("generation", k.atomic_load(pool.word("generation")) + 1)
-    _walk(k, pool, k.zero(i64))
+    generation = k.atomic_load(pool.word("generation")) + 1
+    pool.change("generation", generation)
+    _walk(k, pool, k.zero(i64), generation.to(i64))
 
 
 def _stop(k: Builder, address: Value) -> None:

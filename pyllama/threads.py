@@ -47,10 +47,8 @@ class WorkerPool:
     def _start(self) -> None:
         self._process = os.getpid()
         self._job: tuple[Program, NDArray[np.int64]] | None = None
-        words = executor.POOL_BYTES // 8
-        memory = np.zeros(words + executor.LINE // 8, np.int64)
-        start = -memory.ctypes.data % executor.LINE // 8
-        self._memory = memory[start : start + words]
+        self._capacity, self._counters = 0, _lines(0)
+        self._memory = _lines(executor.POOL_BYTES // 8)
         self._address = int(self._memory.ctypes.data)
         self._abort_word = self._memory.view(np.int32)[executor.ABORT_OFFSET // 4 :].data
         workers = [
@@ -95,7 +93,8 @@ class WorkerPool:
                 "threads": self.threads,
                 "spins": SPINS,
                 "program": program.records.ctypes.data,
-                "counters": program.counters.ctypes.data,
+                "counters": self._counters_for(len(program.plan.launches)),
+                "capacity": self._capacity,
                 "n_ops": len(program.plan.launches),
                 "step": step.ctypes.data,
             }
@@ -103,10 +102,24 @@ class WorkerPool:
         self._memory[: len(job)] = job
         self._job = program, step
 
+    def _counters_for(self, ops: int) -> int:
+        """The address of zeroed counters for so many ops; the same ones as long as they do."""
+        if ops > self._capacity:
+            self._capacity = -(-ops // (executor.LINE // 8)) * (executor.LINE // 8)
+            self._counters = _lines(2 * self.threads * self._capacity)
+        return int(self._counters.ctypes.data)
+
     def abort(self, owner: object) -> None:
         """Make a running step of ``owner`` stop soon; does nothing when none runs."""
         if self._running is owner:
             self._abort_word[0] = 1
+
+
+def _lines(words: int) -> NDArray[np.int64]:
+    """Zeros that begin with a cache line."""
+    memory = np.zeros(words + executor.LINE // 8, np.int64)
+    start = -memory.ctypes.data % executor.LINE // 8
+    return memory[start : start + words]
 
 
 def _serve(placement: Placement, work: Any, memory: int, thread: int) -> None:

@@ -20,12 +20,12 @@ from pyllama.kernels.panels import FLOATS, INTEGERS, TILES, Panels
 from pyllama.kernels.transpose import pack
 from pyllama.kernels.types import f32
 
-TASK_BYTES = 1 << 15, 1 << 19
-"""Weights that one task of a decode matmul reads at least and at most. Starting a task costs up to
-a microsecond, in which memory stands still, so tasks are as large as an even share allows."""
+TASK_BYTES = 1 << 15, 1 << 17
+"""Weights that one task of a decode matmul reads at least and at most: some microseconds, the time
+that a thread may wait for another at the end of an op."""
 
-TASKS_PER_THREAD = 4
-"""Tasks of a matmul for each thread, so that a slow core does not hold up the others."""
+TASKS_PER_THREAD = 16
+"""Tasks of a decode matmul for each thread at most, where they are large enough."""
 
 MATVEC_COLUMNS = 4
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pyllama.kernels.executor import COUNTS, LINE, OP
+from pyllama.kernels.executor import COUNTS, OP
 from pyllama.kernels.jit import Library
 from pyllama.kernels.kernel import Kernel
 
@@ -208,7 +208,6 @@ class Program:
             launch.kernel.arguments.pack({k: resolve(v) for k, v in launch.arguments.items()})
             for launch in plan.launches
         ]
-        self.counters = np.zeros(len(plan.launches) * LINE // 8, np.int64)
         self.records: NDArray[np.int64] = np.concatenate(
             [
                 self._record(library, launch, block, barrier)

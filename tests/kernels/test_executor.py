@@ -55,6 +55,21 @@ def watch(
         k.atomic_add(a.seen.at(0), k.atomic_load(a.later.at(0)))
 
 
+@kernel(threads=Array(i64), waits=Array(i64))
+def wait_and_note(
+    k: Builder,
+    a: Fields,
+    step: Fields,  # noqa: ARG001
+    *,
+    task: Value,
+    thread: Value,
+) -> None:
+    """Write which thread does a task, after so many pauses."""
+    with k.loop(a.waits[task]):
+        k.isa.pause(k)
+    a.threads[task] = thread
+
+
 class Chain:
     """A program in which every op needs all of the one before: norm, gate, sum, again and again."""
 
@@ -171,6 +186,18 @@ def test_every_task_is_done_once(library: Library, pools: list[WorkerPool]) -> N
             assert not counts[n:].any()
 
 
+def test_programs_of_any_length_take_turns(library: Library, pools: list[WorkerPool]) -> None:
+    counting = [Counting(library, [("one", 7, 1)] * n_ops, most=8) for n_ops in (3, 40, 1)]
+    order = np.random.default_rng(5).integers(0, len(counting), 60)
+    for pool in pools:
+        for which in order:
+            pool.run(counting[which].program, step(), owner=OWNER)
+    for which, one in enumerate(counting):
+        runs = len(pools) * np.count_nonzero(order == which)
+        assert (one.counts[:, :7] == runs).all()
+        assert not one.counts[:, 7:].any()
+
+
 @kernel(threads=Array(i64))
 def note_thread(
     k: Builder,  # noqa: ARG001
@@ -184,10 +211,10 @@ def note_thread(
     a.threads[task] = thread
 
 
-def test_each_thread_begins_with_the_task_of_its_number(
+def test_as_many_tasks_as_threads_are_one_for_each(
     library: Library, pools: list[WorkerPool]
 ) -> None:
-    """So a single task is always the first thread's."""
+    """And a single task is always the first thread's."""
     seen = np.zeros((2, len(pools)), np.int64)
     rows = [External("vector", str(i)) for i in range(2)]
     launches = [
@@ -203,7 +230,32 @@ def test_each_thread_begins_with_the_task_of_its_number(
             seen[:] = -1
             pool.run(program, step(), owner=OWNER)
             assert seen[0].tolist() == [0] + [-1] * (len(pools) - 1)
-            assert seen[1, : pool.threads].tolist() == list(range(pool.threads))
+            if pool.threads == len(pools):
+                assert seen[1].tolist() == [*range(len(pools))]
+
+
+@pytest.mark.parametrize("threads", [2, 3])
+def test_threads_do_what_is_left_of_the_shares_of_others(library: Library, threads: int) -> None:
+    """The first task of all takes as long as all others do together, many times over."""
+    seen, waits = np.zeros(64, np.int64), np.zeros(64, np.int64)
+    waits[0] = 3_000_000
+    memory = {"seen": seen, "waits": waits}
+    names = {name: External("vector", name) for name in memory}
+    launch = Launch(
+        wait_and_note(), {"threads": names["seen"], "waits": names["waits"]}, (),
+        (names["seen"],), "note", chunks=64,
+    )  # fmt: skip
+    program = Program(
+        make_plan([launch], Buffer("nothing", 0), 0, 1),
+        library,
+        np.zeros(64, np.uint8),
+        lambda x: int(memory[x.name].ctypes.data),
+    )
+    pool = WorkerPool(library, threads)
+    pool.run(program, step(), owner=OWNER)  # threads start
+    pool.run(program, step(), owner=OWNER)
+    pool.close()
+    assert np.count_nonzero(seen == seen[0]) < 64 // threads  # less than its share
 
 
 def test_an_op_waits_for_all_tasks_of_those_before(
