@@ -48,6 +48,22 @@ _FLOATS = {
 }
 
 
+_ATTRIBUTES = ("nounwind", '"frame-pointer"="all"')
+"""Nothing is thrown; and the register of the frame pointer is for nothing else: through it Golden
+Cove reads a stream of weights at three quarters of the speed (12.6 instead of 16.2 GB/s)."""
+
+
+class _Attributes(ir.values.FunctionAttributes):
+    """Attributes of functions that llvmlite does not know by name."""
+
+    _known = frozenset(_ATTRIBUTES)
+
+    @classmethod
+    def give(cls, function: ir.Function) -> None:
+        """All that our functions have."""
+        function.attributes = cls(_ATTRIBUTES)
+
+
 def ir_type(type: Type | None) -> ir.Type:
     """The LLVM type of a value; ``None`` stands for no value."""
     if type is None:
@@ -69,7 +85,7 @@ def function_ir(
     module.triple = isa.triple
     signature = ir.FunctionType(ir_type(returns), [ir_type(p) for p in parameters])
     function = ir.Function(module, signature, name)
-    function.attributes.add("nounwind")
+    _Attributes.give(function)
     k = Builder(function, isa)
     result = write(k, *(Value(k, a, t) for a, t in zip(function.args, parameters, strict=True)))
     if returns is None:
