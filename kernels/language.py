@@ -53,7 +53,7 @@ _ATTRIBUTES = ("nounwind", '"frame-pointer"="all"')
 Cove reads a stream of weights at three quarters of the speed (12.6 instead of 16.2 GB/s)."""
 
 
-class _Attributes(ir.values.FunctionAttributes):
+class _Attributes(ir.values.FunctionAttributes):  # type: ignore[misc]
     """Attributes of functions that llvmlite does not know by name."""
 
     _known = frozenset(_ATTRIBUTES)
