@@ -27,6 +27,9 @@ that a thread may wait for another at the end of an op."""
 TASKS_PER_THREAD = 16
 """Tasks of a decode matmul for each thread at most, where they are large enough."""
 
+TILE_TASKS_PER_THREAD = 4
+"""The same of a tile matmul."""
+
 MATVEC_COLUMNS = 4
 
 TILE_TASK_ROWS = 256
@@ -76,13 +79,15 @@ class Lowering:
         """Make sure that every worker has so much scratch memory."""
         self.scratch_bytes = max(self.scratch_bytes, n_bytes)
 
-    def share(self, n_rows: int) -> int:
-        """Rows of weights that make one of a few tasks for each thread."""
-        return -(-n_rows // (self.threads * TASKS_PER_THREAD))
+    def share(self, n_rows: int, tasks: int) -> int:
+        """Rows of weights that make one of so many tasks for each thread."""
+        return -(-n_rows // (self.threads * tasks))
 
     def tile_rows(self, n_rows: int) -> int:
         """Rows of weights that one task of a tile matmul computes."""
-        return min(TILE_TASK_ROWS, _rounded(self.share(n_rows), 2 * amx.BLOCK))
+        return min(
+            TILE_TASK_ROWS, _rounded(self.share(n_rows, TILE_TASKS_PER_THREAD), 2 * amx.BLOCK)
+        )
 
     def columns(self, x: Tensor) -> int:
         """Tokens that share each block of weights in a decode matmul."""
@@ -95,7 +100,7 @@ class Lowering:
     def task_rows(self, n_rows: int, n_bytes: int) -> int:
         """How many of so many rows, each of so many bytes, are one task."""
         least, most = (-(-task // n_bytes) for task in TASK_BYTES)
-        return max(least, min(self.share(n_rows), most))
+        return max(least, min(self.share(n_rows, TASKS_PER_THREAD), most))
 
     def few_tokens(self, weight: Weight, x: Tensor) -> dict[str, Argument]:
         """What a decode matmul needs to know of its activations and tasks."""
